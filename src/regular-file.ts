@@ -1,5 +1,7 @@
-import { lstatSync, readFileSync, type Stats, statSync } from "node:fs";
+import { createHash } from "node:crypto";
+import { createReadStream, lstatSync, readFileSync, type Stats, statSync } from "node:fs";
 import { appendFile, readFile, stat } from "node:fs/promises";
+import { pipeline } from "node:stream/promises";
 
 /**
  * The error for a path that is not a regular file although one was expected. Like an error of the operating system it
@@ -39,6 +41,14 @@ export async function statRegularFile(path: string): Promise<Stats> {
 export async function readRegularFile(path: string): Promise<Buffer> {
   await statRegularFile(path);
   return readFile(path);
+}
+
+/** SHA-256 of a regular file as it is now, in hexadecimal digits. Throws as `statRegularFile` does. */
+export async function sha256OfFile(path: string): Promise<string> {
+  await statRegularFile(path);
+  const hash = createHash("sha256");
+  await pipeline(createReadStream(path), hash);
+  return hash.digest("hex");
 }
 
 /** Reads a regular file as UTF-8. Throws as `statRegularFile` does. */

@@ -1,6 +1,5 @@
-import { createHash } from "node:crypto";
 import { OWN_DATA } from "../../config/internal.ts";
-import { readRegularFile } from "../../regular-file.ts";
+import { sha256OfFile } from "../../regular-file.ts";
 import type { DatasetName } from "../description.ts";
 import { hashFiles } from "../images/file-hashes.ts";
 import type { LabelledImage, LabelledImages } from "../sources/class-folder.ts";
@@ -94,7 +93,5 @@ export interface DigestOptions {
 export async function fileDigest(path: string): Promise<string> {
   const [file] = await hashFiles([path], { source: path });
   if (file != null) return digestOfLines([[file.hash]]);
-  return createHash("sha256")
-    .update(await readRegularFile(path))
-    .digest("hex"); // if it cannot be read, the error of the file system is thrown
+  return sha256OfFile(path); // if it cannot be read, the error of the file system is thrown
 }

@@ -1,4 +1,3 @@
-import { createHash } from "node:crypto";
 import { createReadStream, createWriteStream } from "node:fs";
 import { join } from "node:path";
 import { pipeline } from "node:stream/promises";
@@ -9,7 +8,7 @@ import { counted } from "../../counted.ts";
 import { BatchCamError } from "../../errors.ts";
 import { type ExportedModel, loadExportedModel } from "../../models/index.ts";
 import { exportedName, isExportedPath } from "../../models/internal.ts";
-import { readRegularText } from "../../regular-file.ts";
+import { readRegularText, sha256OfFile } from "../../regular-file.ts";
 import type { ImagesAndClasses } from "./from-config.ts";
 import type { OpenRun } from "./run-directory.ts";
 import { EXPORTED_FILE, EXPORTED_RECORD } from "./run-file-names.ts";
@@ -51,7 +50,7 @@ export async function exportedOfRun(directory: string, { model }: TrainConfig): 
   if (!isExportedPath(model)) return null;
   const path = join(directory, EXPORTED_FILE);
   const record = await readRecord(directory);
-  const found = await hashOf(path).catch(() => null);
+  const found = await sha256OfFile(path).catch(() => null);
   if (found === record.sha256) return openFloat32(path);
   const problem = found === null ? "cannot be read" : "is not the file that the run began with";
   throw new BatchCamError(
@@ -84,15 +83,9 @@ export async function keepExported(
     await replaceFile(copy, async (file) => {
       await pipeline(createReadStream(model), createWriteStream("", { fd: file.fd, autoClose: false }));
     });
-  const record: ExportedRecord = { file: model, sha256: await hashOf(copy), torchVersion: exported.torchVersion };
+  const record: ExportedRecord = { file: model, sha256: await sha256OfFile(copy), torchVersion: exported.torchVersion };
   const text = JSON.stringify({ schemaVersion: 1, ...record }, null, 2);
   await writeFileAtomically(join(directory, EXPORTED_RECORD), `${text}\n`);
-}
-
-async function hashOf(path: string): Promise<string> {
-  const hash = createHash("sha256");
-  await pipeline(createReadStream(path), hash);
-  return hash.digest("hex");
 }
 
 /**

@@ -1,13 +1,10 @@
 import { createHash } from "node:crypto";
-import { readFileSync } from "node:fs";
 import { overrideTrainConfig, parseTrainConfig, type TrainConfig, type TrainConfigInput } from "../../config/index.ts";
 import { resultConfig } from "../../config/internal.ts";
 import { counted } from "../../counted.ts";
 import { DATASETS } from "../../data/description.ts";
 import { baselineNeeds } from "../../losses/internal.ts";
-import { isExportedPath } from "../../models/internal.ts";
-import { statOf } from "../../regular-file.ts";
-import { type DataDigests, dataKey } from "./data-digests.ts";
+import { type DataDigests, dataKey, modelKey } from "./data-digests.ts";
 import type { Grid, GridRow, MethodRow } from "./grid.ts";
 import { gridFault } from "./grid-lists.ts";
 import type { GridRun, MethodKind } from "./records.ts";
@@ -52,9 +49,11 @@ function runOf({ base, explanations }: Grid, { seed, dataset, model, method }: P
   expectMasks(config, rows);
   const kind = kindOf(config, method);
   const data = digests.get(dataKey(config) ?? "");
+  const file = digests.get(modelKey(config) ?? "");
   return {
-    ...{ id: runId(config, explanations, data), ...rows, kind, seed, config },
+    ...{ id: runId(config, explanations, { data, file }), ...rows, kind, seed, config },
     ...(data === undefined ? {} : { data }),
+    ...(file === undefined ? {} : { file }),
   };
 }
 
@@ -77,29 +76,24 @@ export function placeOf({ model, dataset, method }: Pick<GridRun, "model" | "dat
 const MEASURED = 1;
 const DEFAULTS = parseTrainConfig({});
 
+/** The digests of what a run reads from the user's own files. */
+type OwnFiles = Pick<GridRun, "data" | "file">;
+
 /**
- * A hash of everything that a run's numbers depend on: the options that are not the default, the digest of the user's own images, and the
- * measures. Names, paths and the order of options have no influence. If the digest of the user's own images is not known, their path is
- * used instead, as in records of versions that had no digests.
+ * A hash of everything that a run's numbers depend on: the options that are not the default, the digests of the user's own images and of
+ * an exported model, and the measures. Names, paths and the order of options have no influence. If the digest of the user's own images is
+ * not known, their path is used instead, as in records of versions that had no digests.
  */
-export function runId(config: TrainConfig, explanations: number, data?: string): string {
+export function runId(
+  config: TrainConfig,
+  explanations: number,
+  { data, file = "" }: { [Key in keyof OwnFiles]: OwnFiles[Key] | undefined } = {},
+): string {
   const images = data === undefined ? [] : [["data", data]];
-  const file = isExportedPath(config.model) ? [["model file", fileDigest(config.model)]] : [];
-  const text = JSON.stringify([MEASURED, explanations, ...nonDefault(withoutPath(config, data)), ...images, ...file]);
+  const model = modelKey(config) === null ? [] : [["model file", file]];
+  const text = JSON.stringify([MEASURED, explanations, ...nonDefault(withoutPath(config, data)), ...images, ...model]);
   return createHash("sha256").update(text).digest("hex").slice(0, 16);
 }
-
-/** SHA-256 of an exported model, so that a changed file makes another run; "" if it cannot be read, which its run reports. */
-function fileDigest(path: string): string {
-  const known = digestsOfFiles.get(path);
-  if (known !== undefined) return known;
-  const bytes = statOf(path)?.isFile() ? readFileSync(path) : new Uint8Array();
-  const digest = bytes.length === 0 ? "" : createHash("sha256").update(bytes).digest("hex");
-  digestsOfFiles.set(path, digest);
-  return digest;
-}
-
-const digestsOfFiles = new Map<string, string>();
 
 /** Leaves out where the images are stored if their digest is known. */
 function withoutPath<C extends Partial<TrainConfig>>(config: C, data: string | undefined): C {

@@ -23,6 +23,8 @@ export interface GridRun {
   config: NamedTrainConfig;
   /** Digest of the user's own images. It is absent for data sets of the package, and in records of versions that did not store it. */
   data?: string;
+  /** SHA-256 of an exported model. It is absent for the models of the package, and for a file that cannot be read. */
+  file?: string;
 }
 
 /** The result of a run, stored as `cells/<id>.json`. */

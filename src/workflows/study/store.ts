@@ -17,7 +17,7 @@ export type RunState = "to do" | "begun" | "running" | "done" | "failed" | "dama
 
 /**
  * The results folder of a grid. Its results are the records `cells/<id>.json`, so folders can be merged by copying their records into one.
- * It also contains `grid.yaml`, the grid of the last call; `data.json`, the digests of its images; `runs/<id>`, the run directories of
+ * It also contains `grid.yaml`, the grid of the last call; `data.json`, the digests of its images and exported models; `runs/<id>`, the run directories of
  * runs in progress; `claims/<id>.lock`, the locks of runs with the process that is training them; and `damaged/`, records that could not
  * be read. When a grid ends, `runs/` and `claims/` are removed if they are empty.
  */
@@ -63,7 +63,7 @@ export class Store {
     return threads === undefined ? null : Number(threads);
   }
 
-  /** Writes the digests of the grid's own images, so that reports can be made when the images are gone. */
+  /** Writes the digests of the grid's own images and exported models, so that reports can be made when those are gone. */
   async writeDigests(digests: DataDigests): Promise<void> {
     if (digests.size === 0) return;
     await writeFileAtomically(join(this.folder, DIGESTS), `${JSON.stringify(Object.fromEntries(digests), null, 2)}\n`);
@@ -82,8 +82,10 @@ export class Store {
   /** Runs of which only an earlier version has a record, without a digest of the images. */
   withoutDigest(runs: readonly GridRun[], explanations: number): GridRun[] {
     return runs.filter(
-      ({ id, config, data }) =>
-        data !== undefined && !existsSync(this.#file(id)) && existsSync(this.#file(runId(config, explanations))),
+      ({ id, config, data, file }) =>
+        data !== undefined &&
+        !existsSync(this.#file(id)) &&
+        existsSync(this.#file(runId(config, explanations, { file }))),
     );
   }
 
