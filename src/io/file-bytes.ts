@@ -30,15 +30,14 @@ export async function readFileBytes(path: string, context: ReadContext): Promise
   } catch (error) {
     if (error instanceof BatchCamError) throw error;
     if (error instanceof NotRegularFile) throw dataError(path, error.message, context, error);
-    const reason = error instanceof Error ? error.message : String(error);
-    if (OF_THE_MACHINE.has((error as NodeJS.ErrnoException).code)) throw machineError(path, reason, context, error);
-    throw dataError(path, `cannot be read (${reason})`, context, error);
+    if (OF_THE_MACHINE.has((error as NodeJS.ErrnoException).code)) throw machineError(path, context, error as Error);
+    throw unreadable(path, context, error);
   }
 }
 
-function machineError(path: string, reason: string, { operation }: ReadContext, cause: unknown): BatchCamError {
+function machineError(path: string, { operation }: ReadContext, cause: Error): BatchCamError {
   const remedy = "raise the limit on open files with `ulimit -n`, or free memory, and read again";
-  return new BatchCamError("E_IO", `${operation}: cannot read ${path}: ${reason}; ${remedy}`, { cause });
+  return new BatchCamError("E_IO", `${operation}: cannot read ${path}: ${cause.message}; ${remedy}`, { cause });
 }
 
 /**
@@ -60,6 +59,21 @@ export class FileError extends BatchCamError {
 /** Makes an E_DATA error about a file. Its message has the form: operation, file, problem, remedy. */
 export function dataError(path: string, problem: string, context: ReadContext, cause?: unknown): FileError {
   return new FileError(path, problem, context, cause === undefined ? undefined : { cause });
+}
+
+/** Runs `read`, which lists or finds files. An error of the operating system becomes E_DATA that names the path. */
+export async function accessing<T>(path: string, context: ReadContext, read: () => Promise<T>): Promise<T> {
+  try {
+    return await read();
+  } catch (error) {
+    if (error instanceof BatchCamError) throw error;
+    throw unreadable(path, context, error);
+  }
+}
+
+function unreadable(path: string, context: ReadContext, cause: unknown): FileError {
+  const reason = cause instanceof Error ? cause.message : String(cause);
+  return dataError(path, `cannot be read (${reason})`, context, cause);
 }
 
 async function readAll(path: string, context: ReadContext): Promise<Uint8Array> {

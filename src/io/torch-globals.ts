@@ -13,6 +13,7 @@ import {
   Tuple,
 } from "./pickle-value.ts";
 import { quote } from "./safetensors-json.ts";
+import { stridedExtent } from "./strided-extent.ts";
 import type { Fail } from "./tensor-file.ts";
 import type { ArchiveRecord, TorchArchive } from "./torch-archive.ts";
 
@@ -207,8 +208,13 @@ function rebuildTensor(args: readonly PickleValue[], fail: Fail): Opaque {
   const [shape, strides] = [counts(size, "sizes", fail), counts(stride, "strides", fail)];
   if (shape.length !== strides.length)
     fail(`a tensor: expected ${counted(shape.length, "stride")}, got ${strides.length}`);
-  const { numel, extent } = measure(shape, strides, fail);
   const { bytes } = DTYPES[dtype];
+  const used = stridedExtent(shape, strides, bytes);
+  if (used === null)
+    return fail(
+      `a tensor's shape [${shape.join(", ")}] with strides [${strides.join(", ")}] is too large for any memory`,
+    );
+  const { numel, extent } = used;
   if ((offset + extent) * bytes > storage.record.bytes) {
     const span = `elements ${offset} to ${offset + extent}`;
     fail(`a tensor [${shape.join(", ")}] uses ${span} of a storage of ${storage.record.bytes / bytes}`);
@@ -216,17 +222,6 @@ function rebuildTensor(args: readonly PickleValue[], fail: Fail): Opaque {
   const { record } = storage;
   const position = record.position + offset * bytes;
   return new TorchTensor({ dtype, shape, strides, storage: record, position, numel, extent });
-}
-
-function measure(shape: readonly number[], strides: readonly number[], fail: Fail): { numel: number; extent: number } {
-  // Empty dimensions count as 1 here, because the strides multiply the other dimensions even if there are no elements.
-  const most = shape.reduce((product, size) => product * Math.max(1, size), 8);
-  const numel = shape.includes(0) ? 0 : most / 8;
-  const last = shape.reduce((sum, size, i) => sum + Math.max(0, size - 1) * (strides[i] as number), 0);
-  if (most > Number.MAX_SAFE_INTEGER || !Number.isSafeInteger(last * 8)) {
-    fail(`a tensor's shape [${shape.join(", ")}] with strides [${strides.join(", ")}] is too large for any memory`);
-  }
-  return { numel, extent: numel === 0 ? 0 : last + 1 };
 }
 
 function counts(value: PickleValue | undefined, what: string, fail: Fail): number[] {

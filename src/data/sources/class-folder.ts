@@ -1,7 +1,7 @@
 import { readdir, stat } from "node:fs/promises";
 import { basename, join, relative } from "node:path";
 import type { BatchCamError } from "../../errors.ts";
-import { dataError, type ReadContext } from "../../io/internal.ts";
+import { accessing, dataError, type ReadContext } from "../../io/internal.ts";
 import { isImageName, READABLE } from "../images/format.ts";
 import { LeftOut } from "../record/left-out.ts";
 import { type SplitName, splitNamed } from "../splits/split.ts";
@@ -107,7 +107,7 @@ async function splitFolders(
 
 /** Whether a folder contains images directly and has no subfolders, as the folder of a class does. */
 async function isClass(folder: string, listing: Listing): Promise<boolean> {
-  const entries = await reading(folder, () => readdir(folder, { withFileTypes: true }));
+  const entries = await accessing(folder, CONTEXT, () => readdir(folder, { withFileTypes: true }));
   const isOwn = (name: string) => !name.startsWith(".") && isImageName(name);
   const linked = (await subfolders(folder, { ...listing, leftOut: new LeftOut() })).length > 0;
   return entries.some((entry) => !entry.isDirectory() && isOwn(entry.name)) && !linked;
@@ -193,7 +193,7 @@ function joined(folder: string, parts: ReadonlyMap<SplitName, Part>): LabelledIm
  * entries are counted as left out.
  */
 async function subfolders(folder: string, { root, followLinks, leftOut }: Listing): Promise<string[]> {
-  const entries = await reading(folder, () => readdir(folder, { withFileTypes: true }));
+  const entries = await accessing(folder, CONTEXT, () => readdir(folder, { withFileTypes: true }));
   const names: string[] = [];
   for (const entry of entries) {
     const path = join(folder, entry.name);
@@ -208,13 +208,4 @@ async function subfolders(folder: string, { root, followLinks, leftOut }: Listin
       );
   }
   return names.sort(byCode);
-}
-
-async function reading<T>(path: string, read: () => Promise<T>): Promise<T> {
-  try {
-    return await read();
-  } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    throw dataError(path, `cannot be read (${reason})`, CONTEXT, error);
-  }
 }

@@ -2,7 +2,7 @@ import { stat } from "node:fs/promises";
 import { availableParallelism } from "node:os";
 import { expectBoolean, expectFunction, expectInteger, expectPath, itemsOf, optionsOf } from "../../arguments.ts";
 import { BatchCamError } from "../../errors.ts";
-import { dataError, type ReadContext } from "../../io/internal.ts";
+import { accessing, dataError, type ReadContext } from "../../io/internal.ts";
 import { IMAGE_EXTENSIONS } from "../images/format.ts";
 import {
   checkReadOptions,
@@ -58,16 +58,10 @@ export function noImage(folder: string, leftOut: LeftOut, context: ReadContext =
 }
 
 async function isFile(path: string): Promise<boolean> {
-  try {
-    const found = await stat(path);
-    if (!found.isFile() && !found.isDirectory())
-      throw dataError(path, "expected a file or a folder, got a named pipe, a socket or a device", CONTEXT);
-    return found.isFile();
-  } catch (error) {
-    if (error instanceof BatchCamError) throw error;
-    const reason = error instanceof Error ? error.message : String(error);
-    throw dataError(path, `cannot be read (${reason})`, CONTEXT, error);
-  }
+  const found = await accessing(path, CONTEXT, () => stat(path));
+  if (!found.isFile() && !found.isDirectory())
+    throw dataError(path, "expected a file or a folder, got a named pipe, a socket or a device", CONTEXT);
+  return found.isFile();
 }
 
 export interface ReadImagesOptions extends ReadImageOptions {

@@ -1,7 +1,7 @@
 import type { Dirent, Stats } from "node:fs";
 import { readdir, realpath, stat } from "node:fs/promises";
 import { extname, join, relative } from "node:path";
-import { dataError, type ReadContext } from "../../io/internal.ts";
+import { accessing, dataError, type ReadContext } from "../../io/internal.ts";
 import { isImageName } from "../images/format.ts";
 import type { LeftOut } from "../record/left-out.ts";
 import { byCode } from "./class-names.ts";
@@ -38,7 +38,7 @@ const MOST_DEPTH = 64;
  * @throws E_DATA for a folder that cannot be read
  */
 export async function walkImages(folder: string, options: WalkOptions): Promise<FoundImage[]> {
-  const root = await reading(folder, () => realpath(folder));
+  const root = await accessing(folder, CONTEXT, () => realpath(folder));
   const walk: Walk = { ...options, base: options.base ?? folder, root, images: [] };
   await visit({ path: folder, real: root, above: [] }, walk);
   return walk.images.sort((a, b) => byCode(a.path, b.path));
@@ -59,7 +59,7 @@ interface Place {
 }
 
 async function visit(place: Place, walk: Walk): Promise<void> {
-  const entries = await reading(place.path, () => readdir(place.path, { withFileTypes: true }));
+  const entries = await accessing(place.path, CONTEXT, () => readdir(place.path, { withFileTypes: true }));
   const above = [...place.above, place.real];
   for (const entry of entries) {
     const [path, real] = [join(place.path, entry.name), join(place.real, entry.name)];
@@ -103,13 +103,4 @@ function take(image: FoundImage, entry: Dirent | Stats, { images, leftOut }: Wal
   if (!entry.isFile()) leftOut.add("pipe, socket or device");
   else if (isImageName(image.path)) images.push(image);
   else leftOut.add(extension === "" ? "without extension" : (extension as `.${string}`));
-}
-
-async function reading<T>(path: string, read: () => Promise<T>): Promise<T> {
-  try {
-    return await read();
-  } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    throw dataError(path, `cannot be read (${reason})`, CONTEXT, error);
-  }
 }

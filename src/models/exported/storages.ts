@@ -1,5 +1,5 @@
 import { counted } from "../../counted.ts";
-import { type TensorFile, unpackEntry, writeBytes, type ZipEntry } from "../../io/internal.ts";
+import { stridedExtent, type TensorFile, unpackEntry, writeBytes, type ZipEntry } from "../../io/internal.ts";
 import { type DType, empty, noGrad, Tensor, zeros } from "../../tensor/index.ts";
 import { asStrided, DTYPES } from "../../tensor/internal.ts";
 
@@ -78,14 +78,13 @@ function checkedBytes(
   if (![...shape, ...strides, offset].every((value) => Number.isSafeInteger(value) && value >= 0))
     fail(`has a size, stride or offset that is not an integer >= 0 ([${shape}], strides [${strides}])`);
   const { bytes } = DTYPES[dtype];
-  const numel = shape.reduce((product, size) => product * size, 1);
-  const last = shape.reduce((sum, size, i) => sum + Math.max(0, size - 1) * (strides[i] as number), offset);
-  // Empty dimensions count as 1 here, because libtorch multiplies the others even if there are no elements.
-  const most = shape.reduce((product, size) => product * Math.max(1, size), bytes);
-  if (!Number.isSafeInteger(most) || !Number.isSafeInteger(last * bytes))
-    fail(`is too large for any memory ([${shape}], strides [${strides}])`);
-  if (numel > 0 && storage.bytes > 0 && (last + 1) * bytes > storage.bytes)
-    fail(`needs ${counted((last + 1) * bytes, "byte")}, and ${storage.what} has ${storage.bytes}`);
+  const used = stridedExtent(shape, strides, bytes);
+  if (used === null || !Number.isSafeInteger((offset + used.extent) * bytes))
+    return fail(`is too large for any memory ([${shape}], strides [${strides}])`);
+  const { numel, extent } = used;
+  const needed = (offset + extent) * bytes;
+  if (numel > 0 && storage.bytes > 0 && needed > storage.bytes)
+    fail(`needs ${counted(needed, "byte")}, and ${storage.what} has ${storage.bytes}`);
   if (storage.bytes % bytes !== 0) fail(`is ${dtype}, and ${storage.what} has ${counted(storage.bytes, "byte")}`);
   return numel * bytes;
 }
