@@ -34,7 +34,7 @@ export interface BatchCamOptions {
    * The linear layer that reads the activations. With it, α has a closed form and needs no gradient with respect to the activations.
    * `weight` is (J, K) if the layer reads their global average, or (J, K·h·w) if it reads them flattened. `output` (B, J) must be the
    * same tensor that the next layer reads; it is left out if the layer gives the logits themselves. With E = ∂(Σ_b S[b, t_b]) / ∂output,
-   * α = E · weight / (h·w), where the weight is summed over its pixels if it reads flattened maps. This holds only for `output =
+   * α = E · weight / (h·w). A weight that reads flattened maps is first summed over their pixels. This holds only for `output =
    * linear(mean(A) or flatten(A), weight, bias)`.
    */
   head?: CamHead;

@@ -4,7 +4,7 @@ import { type DType, interpolate, type Tensor } from "../tensor/index.ts";
 import { expectShapes, upcastHalf } from "../tensor/internal.ts";
 
 /**
- * The library whose conventions the maps follow, where libraries differ:
+ * The library whose conventions the maps follow, if libraries differ:
  * - "batch-cam" (default): resize to the image, then one min-max with eps 1e-8; several layers are scaled, resized, averaged
  *   and scaled again;
  * - "pytorch-grad-cam" (1.5): min-max with eps 1e-7, resize, average over the layers, min-max again;

@@ -76,7 +76,7 @@ const DAMAGED = "is a HEIC file that is damaged or cut short";
 
 /**
  * Decodes to RGBA, row by row; null if libheif decodes nothing. The library's own `display` is not used: it decodes in
- * a timer, where an abort of WebAssembly on a damaged file would end the process.
+ * a timer, and there an abort of WebAssembly on a damaged file would end the process.
  */
 function pixelsOf(
   library: LibHeif,

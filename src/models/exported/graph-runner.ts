@@ -142,7 +142,7 @@ export class GraphRunner {
 
   /**
    * Buffers that the network itself changes, in training mode alone, so that an evaluation or explanation leaves the model as it is.
-   * Batch norm's are changed where it runs.
+   * Those of batch norm are changed by its own operator.
    */
   #updateBuffers({ changed }: GraphPlan, outputs: readonly CallValue[]): void {
     const { program, places, tree } = this.#parts;

@@ -19,10 +19,10 @@ export interface WritePlans {
 }
 
 /**
- * Decides for each operator that writes in place (`relu_`, `add_`) how it is run. Where only the result is read afterwards, it
+ * Decides for each operator that writes in place (`relu_`, `add_`) how it is run. If only the result is read afterwards, it
  * may run as the operator that does not write, which keeps taps, the caller's images and what autograd has saved as they are.
- * Where views of the same memory are read afterwards, as behind `x[:, 0] = y`, it has to write; so it has to where the memory is
- * that of a buffer, or where a block of the graph (`no_grad`) changes a value of the graph around it.
+ * If views of the same memory are read afterwards, as after `x[:, 0] = y`, it has to write. It also has to if the memory is
+ * that of a buffer, or if a block of the graph (`no_grad`) changes a value of the graph around it.
  */
 export function planWrites(graph: Graph, aliases: Aliases, lasting: LastingInputs): WritePlans {
   const lastRead = lastReads(graph);

@@ -55,7 +55,7 @@ class Planner {
     const inputSlots = inputs.map((name) => this.#slotOf(name));
     const frees = this.#lastUses();
     const plain = this.#graph.nodes.map((_node, index) => this.#step(index, frees.get(index) ?? []));
-    // A group reads the arguments of its nodes again, which fails where the plan of a node has failed.
+    // A group reads the arguments of its nodes again, which fails if the plan of a node has failed.
     const groups = this.#surroundings.problems.length > 0 ? [] : this.#groups.map((group) => this.#fusedGroup(group));
     const steps = plain.map((step, index) =>
       fusedStep(

@@ -82,7 +82,7 @@ function argumentsOf(operator: OperatorSchema, context: NodeContext): (CallArgum
     const given = node.inputs.find((input, at) => input.name === name || (input.name === "" && at === i));
     if (given === undefined) return undefined;
     const argument = callArgument(given.argument, context);
-    // A number where a tensor is taken is converted when the call runs.
+    // A number that is passed for a tensor is converted when the call runs.
     const isLiteral = argument.kind === "int" || argument.kind === "float" || argument.kind === "bool";
     return type.base === "Tensor" && type.lists === 0 && isLiteral
       ? { kind: "slot", slot: context.constant(argument.value) }
@@ -97,7 +97,7 @@ interface CallParts {
   readonly context: NodeContext;
 }
 
-/** The call as libtorch runs it, in place only where that cannot be seen. */
+/** The call as libtorch runs it, in place only if nothing else can see the change. */
 function callOf(operator: OperatorSchema, target: string, { args, context }: CallParts): Call {
   const { write } = context;
   if (write === null || write.kind === "in-place")

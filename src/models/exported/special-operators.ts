@@ -119,7 +119,7 @@ function randomRelu({ self, lower, upper }: ArgumentValues): Tensor {
   return where(x.ge(0), x, x.mul(slope));
 }
 
-/** `momentum=None`, the plain average of all batches, is written as 0 where a module is exported in evaluation mode. */
+/** `momentum=None`, the plain average of all batches, is written as 0 if a module is exported in evaluation mode. */
 const momentumOf = (momentum: number, count: Tensor | null): number =>
   momentum === 0 && count !== null ? 1 / count.item() : momentum;
 
