@@ -4,6 +4,7 @@
 #include <torch/csrc/autograd/autograd.h>
 
 #include "binding/engine.h"
+#include "binding/in_place.h"
 #include "binding/values.h"
 #include "memory/saved_copies.h"
 
@@ -14,10 +15,10 @@ using torch::autograd::variable_list;
 
 // Reads a list of tensors from the arena: their number, then their handles. NaN means an undefined tensor.
 variable_list readTensors(const Engine& engine, size_t& position) {
-  TORCH_CHECK(position < engine.arenaLength, "the argument buffer is too short for this call");
+  expect(position < engine.arenaLength, FailureKind::kOther, "the argument buffer is too short for this call");
   const double count = engine.arena[position++];
-  TORCH_CHECK(count >= 0 && count <= static_cast<double>(engine.arenaLength - position),
-              "a list is longer than the argument buffer");
+  expect(count >= 0 && count <= static_cast<double>(engine.arenaLength - position), FailureKind::kOther,
+         "a list is longer than the argument buffer");
   variable_list tensors;
   tensors.reserve(static_cast<size_t>(count));
   for (size_t end = position + static_cast<size_t>(count); position < end;) {
@@ -25,6 +26,22 @@ variable_list readTensors(const Engine& engine, size_t& position) {
     tensors.push_back(handle != handle ? at::Tensor() : engine.tensors.at(static_cast<int32_t>(handle)));
   }
   return tensors;
+}
+
+// Calls libtorch's autograd for outputs that must have a graph.
+template <typename Run>
+auto differentiate(const variable_list& outputs, const variable_list& inputs, Run run) {
+  for (size_t i = 0; i < outputs.size(); ++i)
+    expect(outputs[i].requires_grad(), FailureKind::kUnused, "outputs[", i,
+           "] does not require grad and does not have a grad_fn: nothing was recorded for it");
+  try {
+    return run();
+  } catch (const c10::Error& error) {
+    variable_list tensors = outputs;
+    tensors.insert(tensors.end(), inputs.begin(), inputs.end());
+    if (const auto refusal = refusedGraph(tensors)) throw Failure(*refusal, firstLine(error));
+    throw;
+  }
 }
 
 // grad(retainGraph, createGraph, allowUnused): the gradients of outputs by inputs. The arena holds three lists:
@@ -38,10 +55,19 @@ napi_value grad(napi_env env, napi_callback_info info) {
                    const variable_list outputs = readTensors(engine, position);
                    const variable_list inputs = readTensors(engine, position);
                    const variable_list seeds = readTensors(engine, position);
-                   const variable_list gradients = torch::autograd::grad(outputs, inputs, seeds, arguments.boolean(0),
-                                                                         arguments.boolean(1), arguments.boolean(2));
-                   TORCH_CHECK(gradients.size() <= engine.arenaLength,
-                               "more gradients result than one call can return");
+                   const bool allowUnused = arguments.boolean(2);
+                   for (size_t i = 0; i < inputs.size(); ++i)
+                     expect(inputs[i].requires_grad(), FailureKind::kUnused, "inputs[", i, "] does not require grad");
+                   const variable_list gradients = differentiate(outputs, inputs, [&] {
+                     return torch::autograd::grad(outputs, inputs, seeds, arguments.boolean(0), arguments.boolean(1),
+                                                  /*allow_unused=*/true);
+                   });
+                   expect(gradients.size() <= engine.arenaLength, FailureKind::kOther,
+                          "more gradients result than one call can return");
+                   for (size_t i = 0; i < gradients.size(); ++i)
+                     expect(allowUnused || gradients[i].defined(), FailureKind::kUnused, "inputs[", i,
+                            "] appears to not have been used in the graph of the outputs: set allowUnused if that is "
+                            "intended");
                    for (size_t i = 0; i < gradients.size(); ++i)
                      engine.arena[i] = gradients[i].defined() ? engine.tensors.add(gradients[i]) : kNoTensor;
                    return 0;
@@ -57,8 +83,10 @@ napi_value backward(napi_env env, napi_callback_info info) {
     size_t position = 0;
     const variable_list outputs = readTensors(engine, position);
     const variable_list seeds = readTensors(engine, position);
-    torch::autograd::backward(outputs, seeds, arguments.boolean(0), arguments.boolean(1));
-    return 0;
+    return differentiate(outputs, {}, [&] {
+      torch::autograd::backward(outputs, seeds, arguments.boolean(0), arguments.boolean(1));
+      return 0;
+    });
   });
   reportExternalMemory(engine);
   return integer(env, result);
@@ -70,9 +98,12 @@ napi_value setRequiresGrad(napi_env env, napi_callback_info info) {
   Engine& engine = engineOf(env);
   return integer(env, guarded(engine, -1, [&] {
                    const at::Tensor& tensor = engine.tensors.at(arguments.integer(0));
-                   TORCH_CHECK(tensor.is_leaf() || arguments.boolean(1),
-                               "the result of an operation that was recorded "
-                               "cannot stop to require a gradient: use detach()");
+                   expect(!arguments.boolean(1) || torch::autograd::isDifferentiableType(tensor.scalar_type()),
+                          FailureKind::kDtype, "only tensors of floating point dtype can require gradients, got ",
+                          describe(tensor));
+                   expect(tensor.is_leaf() || arguments.boolean(1), FailureKind::kOther,
+                          "the result of an operation that was recorded "
+                          "cannot stop to require a gradient: use detach()");
                    tensor.set_requires_grad(arguments.boolean(1));
                    return 0;
                  }));
@@ -101,9 +132,9 @@ napi_value setGradient(napi_env env, napi_callback_info info) {
                    }
                    const at::Tensor& gradient = engine.tensors.at(arguments.integer(1));
                    // The fused optimizers read a parameter and its gradient by one index, without checking their sizes.
-                   TORCH_CHECK(gradient.sizes() == tensor.sizes() && gradient.scalar_type() == tensor.scalar_type(),
-                               "the gradient of ", describe(tensor), " must have its shape and dtype, got ",
-                               describe(gradient));
+                   expect(gradient.sizes() == tensor.sizes() && gradient.scalar_type() == tensor.scalar_type(),
+                          FailureKind::kDtype, "the gradient of ", describe(tensor),
+                          " must have its shape and dtype, got ", describe(gradient));
                    tensor.mutable_grad() = gradient;
                    return 0;
                  }));

@@ -4,11 +4,23 @@
 
 #include "binding/calls.h"
 #include "binding/engine.h"
+#include "binding/in_place.h"
 #include "binding/marshal.h"
 #include "binding/values.h"
 
 namespace batch_cam {
 namespace {
+
+bool isWritten(const c10::Argument& argument) {
+  return argument.alias_info() != nullptr && argument.alias_info()->isWrite();
+}
+
+// Adds the tensors of an argument: itself, or those of a list.
+void addTensors(std::vector<at::Tensor>& tensors, const c10::IValue& value) {
+  if (value.isTensor() && value.toTensor().defined()) tensors.push_back(value.toTensor());
+  if (value.isTensorList())
+    for (const at::Tensor& tensor : value.toTensorList()) tensors.push_back(tensor);
+}
 
 // resolve(name, overload): the operator's index for `run`, or -1 if this libtorch does not have it.
 napi_value resolve(napi_env env, napi_callback_info info) {
@@ -31,12 +43,26 @@ napi_value resolve(napi_env env, napi_callback_info info) {
 // tensor argument that is written to, but not the versions of tensors in a list: `call` does.
 std::vector<at::Tensor> writtenLists(const Engine& engine, const c10::FunctionSchema& schema) {
   std::vector<at::Tensor> written;
-  for (size_t i = 0; i < schema.arguments().size(); ++i) {
-    const c10::AliasInfo* alias = schema.arguments()[i].alias_info();
-    if (alias == nullptr || !alias->isWrite() || !engine.calls->stack[i].isTensorList()) continue;
-    for (const at::Tensor& tensor : engine.calls->stack[i].toTensorList()) written.push_back(tensor);
-  }
+  for (size_t i = 0; i < schema.arguments().size(); ++i)
+    if (isWritten(schema.arguments()[i]) && engine.calls->stack[i].isTensorList())
+      addTensors(written, engine.calls->stack[i]);
   return written;
+}
+
+// The kind of an operator's failure. Its arguments are read again, because the call has consumed them.
+const char* kindOfCall(Engine& engine, const c10::FunctionSchema& schema, const std::exception& error) {
+  std::vector<at::Tensor> tensors, written;
+  try {
+    readArguments(engine, schema);
+    for (size_t i = 0; i < schema.arguments().size(); ++i) {
+      addTensors(tensors, engine.calls->stack[i]);
+      if (isWritten(schema.arguments()[i])) addTensors(written, engine.calls->stack[i]);
+    }
+  } catch (const std::exception&) {
+    return kindOf(error);  // an argument was disposed or does not fit the buffer
+  }
+  const auto refusal = refusedCall(tensors, written);
+  return refusal ? nameOf(*refusal) : kindOf(error);
 }
 
 // Calls an operator with the arguments in the arena. Returns the handle of its tensor, or 0 with the results in the
@@ -66,6 +92,8 @@ int32_t call(Engine& engine, int32_t index, bool discard) {
   } catch (const std::exception& error) {
     engine.calls->stack.clear();
     engine.error = describeCall(engine, op.handle.schema()) + ": " + firstLine(error);
+    engine.errorKind = kindOfCall(engine, op.handle.schema(), error);
+    engine.calls->stack.clear();
     return -1;
   }
 }

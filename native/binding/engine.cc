@@ -14,7 +14,8 @@ namespace batch_cam {
 int32_t TensorTable::add(at::Tensor tensor) {
   int32_t slot;
   if (free_.empty()) {
-    TORCH_CHECK(slots_.size() < static_cast<size_t>(kSlotMask), "more than ", kSlotMask, " live tensors");
+    expect(slots_.size() < static_cast<size_t>(kSlotMask), FailureKind::kOther, "more than ", kSlotMask,
+           " live tensors");
     slot = static_cast<int32_t>(slots_.size());
     slots_.push_back(std::move(tensor));
     generations_.push_back(0);
@@ -29,9 +30,8 @@ int32_t TensorTable::add(at::Tensor tensor) {
 
 const at::Tensor& TensorTable::at(int32_t handle) const {
   const size_t slot = static_cast<size_t>(handle & kSlotMask);
-  TORCH_CHECK(
-      handle >= 0 && slot < slots_.size() && generations_[slot] == (handle >> kSlotBits) && slots_[slot].defined(),
-      "a tensor was used after it was disposed");
+  expect(handle >= 0 && slot < slots_.size() && generations_[slot] == (handle >> kSlotBits) && slots_[slot].defined(),
+         FailureKind::kDisposed, "a tensor was used after it was disposed");
   return slots_[slot];
 }
 
@@ -76,6 +76,42 @@ std::string firstLine(const std::exception& error) {
   std::string text = native ? native->what_without_backtrace() : error.what();
   const size_t end = text.find('\n');
   return end == std::string::npos ? text : text.substr(0, end);
+}
+
+const char* nameOf(FailureKind kind) {
+  switch (kind) {
+    case FailureKind::kShape:
+      return "shape";
+    case FailureKind::kDtype:
+      return "dtype";
+    case FailureKind::kDisposed:
+      return "disposed";
+    case FailureKind::kUnused:
+      return "unused";
+    case FailureKind::kRefusedWrite:
+      return "refused write";
+    case FailureKind::kNoGradView:
+      return "no-grad view";
+    case FailureKind::kOther:
+      break;
+  }
+  return "other";
+}
+
+template <typename Type>
+static bool is(const std::exception& error) {
+  return dynamic_cast<const Type*>(&error) != nullptr;
+}
+
+const char* kindOf(const std::exception& error) {
+  if (const auto* known = dynamic_cast<const Failure*>(&error)) return nameOf(known->kind);
+  if (is<c10::IndexError>(error)) return "index";
+  if (is<c10::TypeError>(error)) return "type";
+  if (is<c10::ValueError>(error)) return "value";
+  if (is<c10::NotImplementedError>(error)) return "not implemented";
+  if (is<c10::LinAlgError>(error)) return "linear algebra";
+  if (is<c10::OutOfMemoryError>(error) || is<std::bad_alloc>(error)) return "memory";
+  return is<c10::Error>(error) ? "sentence" : "other";
 }
 
 std::string describe(const at::Tensor& tensor) {

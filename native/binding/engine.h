@@ -13,6 +13,8 @@
 #include <string>
 #include <vector>
 
+#include "ops/failure.h"
+
 namespace batch_cam {
 
 // A tensor's handle in JavaScript is an int32, which V8 stores without allocating memory. Its lower 22 bits are a slot
@@ -51,7 +53,8 @@ struct Engine {
   double* arena = nullptr;  // arguments and results; the memory of a Float64Array of JavaScript
   size_t arenaLength = 0;
   napi_ref arenaReference = nullptr;
-  std::string error;                              // of the last failed call
+  std::string error;                              // the message of the last failed call
+  const char* errorKind = "";                     // and its kind
   std::unique_ptr<c10::WarningHandler> warnings;  // of this thread; libtorch keeps a pointer to it
   int64_t reportedBytes = 0;                      // the tensor memory that was last reported to V8
   int64_t mostBytes = 0;                          // the maximum since mostSince
@@ -60,12 +63,16 @@ struct Engine {
 
 Engine& engineOf(napi_env env);
 
-// Calls `body`. A C++ exception must not reach V8: its message is written to engine.error, and `fallback` is returned.
+// Calls `body`. A C++ exception must not reach V8: it is noted in the engine, and `fallback` is returned.
 template <typename Result, typename Body>
 Result guarded(Engine& engine, Result fallback, Body body);
 
 // The message of an error without libtorch's stack trace.
 std::string firstLine(const std::exception& error);
+// The kind of an error, as src/engine/native-error.ts lists them: that of a Failure, otherwise the type of libtorch's
+// exception. Most errors of libtorch are a plain c10::Error, of which only the sentence says what is wrong.
+const char* kindOf(const std::exception& error);
+const char* nameOf(FailureKind kind);
 // A tensor in messages: "Float[2, 3]".
 std::string describe(const at::Tensor& tensor);
 
@@ -98,8 +105,10 @@ Result guarded(Engine& engine, Result fallback, Body body) {
     return body();
   } catch (const std::exception& error) {
     engine.error = firstLine(error);
+    engine.errorKind = kindOf(error);
   } catch (...) {
     engine.error = "unknown native failure";
+    engine.errorKind = "other";
   }
   return fallback;
 }

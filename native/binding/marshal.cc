@@ -42,20 +42,20 @@ class Reader {
       case TypeKind::GeneratorType:
         return IValue(engine_.generator);
       default:
-        TORCH_CHECK(false, "argument type ", type.str(), " is not supported by the binding");
+        throw Failure(FailureKind::kOther, "argument type " + type.str() + " is not supported by the binding");
     }
   }
 
  private:
   double next() {
-    TORCH_CHECK(position_ < engine_.arenaLength, "the argument buffer is too short for this call");
+    expect(position_ < engine_.arenaLength, FailureKind::kOther, "the argument buffer is too short for this call");
     return engine_.arena[position_++];
   }
   int64_t integer() { return static_cast<int64_t>(next()); }
   int64_t count() {
     const double value = next();
-    TORCH_CHECK(value >= 0 && value <= static_cast<double>(engine_.arenaLength - position_),
-                "a list is longer than the argument buffer");
+    expect(value >= 0 && value <= static_cast<double>(engine_.arenaLength - position_), FailureKind::kOther,
+           "a list is longer than the argument buffer");
     return static_cast<int64_t>(value);
   }
 
@@ -138,7 +138,8 @@ class Writer {
       put(handleOf(value.toTensor()));
     } else if (value.isList()) {
       const auto values = value.toListRef();
-      TORCH_CHECK(values.size() < engine_.arenaLength - position_, "more values result than one call can return");
+      expect(values.size() < engine_.arenaLength - position_, FailureKind::kOther,
+             "more values result than one call can return");
       put(static_cast<double>(values.size()));
       for (const IValue& item : values) write(item);
     } else if (value.isNone()) {
@@ -150,14 +151,14 @@ class Writer {
     } else if (value.isBool()) {
       put(value.toBool() ? 1 : 0);
     } else {
-      TORCH_CHECK(false, "result type ", value.tagKind(), " is not supported by the binding");
+      throw Failure(FailureKind::kOther, "result type " + value.tagKind() + " is not supported by the binding");
     }
   }
 
  private:
   double handleOf(const at::Tensor& tensor) { return tensor.defined() ? engine_.tensors.add(tensor) : kNoTensor; }
   void put(double value) {
-    TORCH_CHECK(position_ < engine_.arenaLength, "the result does not fit the argument buffer");
+    expect(position_ < engine_.arenaLength, FailureKind::kOther, "the result does not fit the argument buffer");
     engine_.arena[position_++] = value;
   }
 

@@ -150,7 +150,7 @@ napi_value startRecording(napi_env env, napi_callback_info info) {
   Engine& engine = engineOf(env);
   return integer(
       env, guarded(engine, -1, [&] {
-        TORCH_CHECK(!recording, "a profile is being recorded already");
+        expect(recording == nullptr, FailureKind::kOther, "a profile is being recorded already");
         recording = std::make_unique<Recording>();
         recording->limit = static_cast<size_t>(arguments.number(0));
         using Scope = at::RecordScope;

@@ -18,8 +18,9 @@
 namespace batch_cam {
 namespace {
 
-// lastError(): the message of the last failed call.
+// lastError() and lastErrorKind(): the message and the kind of the last failed call.
 napi_value lastError(napi_env env, napi_callback_info) { return string(env, engineOf(env).error); }
+napi_value lastErrorKind(napi_env env, napi_callback_info) { return string(env, engineOf(env).errorKind); }
 
 napi_value manualSeed(napi_env env, napi_callback_info info) {
   Arguments<1> arguments(env, info);
@@ -107,17 +108,12 @@ napi_value capabilities(napi_env env, napi_callback_info) {
 }  // namespace
 
 std::vector<Binding> runtimeBindings() {
-  return {{"lastError", lastError},
-          {"manualSeed", manualSeed},
-          {"rngState", rngState},
-          {"setRngState", setRngState},
-          {"setThreads", setThreads},
-          {"getThreads", getThreads},
-          {"memory", memory},
-          {"resetPeak", resetPeak},
-          {"emptyCache", emptyCache},
-          {"capabilities", capabilities},
-          {"supportsWinograd", supportsWinograd}};
+  return {{"lastError", lastError},       {"lastErrorKind", lastErrorKind},
+          {"manualSeed", manualSeed},     {"rngState", rngState},
+          {"setRngState", setRngState},   {"setThreads", setThreads},
+          {"getThreads", getThreads},     {"memory", memory},
+          {"resetPeak", resetPeak},       {"emptyCache", emptyCache},
+          {"capabilities", capabilities}, {"supportsWinograd", supportsWinograd}};
 }
 
 }  // namespace batch_cam

@@ -53,8 +53,8 @@ napi_value fromBytes(napi_env env, napi_callback_info info) {
                    for (size_t i = 0; i < shape.size(); ++i) shape[i] = static_cast<int64_t>(engine.arena[i + 1]);
                    at::Tensor tensor = at::empty(shape, dtype);
                    const Bytes bytes = bytesOf(env, arguments[0]);
-                   TORCH_CHECK(bytes.length == tensor.nbytes(), "shape ", tensor.sizes(), " needs ", tensor.nbytes(),
-                               " bytes, got ", bytes.length);
+                   expect(bytes.length == tensor.nbytes(), FailureKind::kShape, "shape ", tensor.sizes(), " needs ",
+                          tensor.nbytes(), " bytes, got ", bytes.length);
                    if (bytes.length > 0) std::memcpy(tensor.data_ptr(), bytes.data, bytes.length);
                    return engine.tensors.add(std::move(tensor));
                  }));
@@ -70,11 +70,11 @@ napi_value copyBytes(napi_env env, napi_callback_info info) {
         const at::Tensor& tensor = engine.tensors.at(arguments.integer(0));
         const double offset = arguments.number(1);
         const Bytes bytes = bytesOf(env, arguments[2]);
-        TORCH_CHECK(tensor.is_contiguous() && tensor.device().is_cpu(),
-                    "only the bytes of a contiguous tensor on the CPU can be read or written");
-        TORCH_CHECK(offset >= 0 && offset + static_cast<double>(bytes.length) <= static_cast<double>(tensor.nbytes()),
-                    "bytes ", offset, " to ", offset + bytes.length, " are outside of a tensor of ", tensor.nbytes(),
-                    " bytes");
+        expect(tensor.is_contiguous() && tensor.device().is_cpu(), FailureKind::kOther,
+               "only the bytes of a contiguous tensor on the CPU can be read or written");
+        expect(offset >= 0 && offset + static_cast<double>(bytes.length) <= static_cast<double>(tensor.nbytes()),
+               FailureKind::kOther, "bytes ", offset, " to ", offset + bytes.length, " are outside of a tensor of ",
+               tensor.nbytes(), " bytes");
         if (bytes.length == 0) return 0;
         auto* data = static_cast<uint8_t*>(tensor.data_ptr()) + static_cast<size_t>(offset);
         if (Write) {
@@ -94,7 +94,8 @@ napi_value describeTensor(napi_env env, napi_callback_info info) {
   Engine& engine = engineOf(env);
   return integer(env, guarded(engine, -1, [&] {
                    const at::Tensor& tensor = engine.tensors.at(arguments.integer(0));
-                   TORCH_CHECK(static_cast<size_t>(tensor.dim()) + 7 <= engine.arenaLength, "too many dimensions");
+                   expect(static_cast<size_t>(tensor.dim()) + 7 <= engine.arenaLength, FailureKind::kShape,
+                          "too many dimensions");
                    double* out = engine.arena;
                    *out++ = static_cast<double>(tensor.scalar_type());
                    *out++ = static_cast<double>(tensor.device().type());
@@ -125,7 +126,7 @@ napi_value release(napi_env env, napi_callback_info info) {
   const int64_t before = tensorMemory(engine);
   const int32_t result = guarded(engine, -1, [&] {
     const int32_t count = arguments.integer(0);
-    TORCH_CHECK(count >= 0 && static_cast<size_t>(count) <= engine.arenaLength, "a list is cut short");
+    expect(count >= 0 && static_cast<size_t>(count) <= engine.arenaLength, FailureKind::kOther, "a list is cut short");
     for (int32_t i = 0; i < count; ++i) engine.tensors.release(static_cast<int32_t>(engine.arena[i]));
     return 0;
   });

@@ -109,7 +109,8 @@ class BlockCache {
     const std::lock_guard lock(mutex_);
     if (memory == nullptr) {
       used_ -= capacity;
-      TORCH_CHECK(false, "not enough memory: you tried to allocate ", capacity, " bytes");
+      throw c10::OutOfMemoryError({__func__, __FILE__, static_cast<uint32_t>(__LINE__)},
+                                  c10::str("not enough memory: you tried to allocate ", capacity, " bytes"));
     }
     most_ = std::max(most_, used_);
     return new (memory) Block{capacity, sizeClass, nullptr, nullptr, nullptr, nullptr};

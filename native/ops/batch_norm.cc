@@ -15,6 +15,7 @@
 
 #include "ops/batch_norm_passes.h"
 #include "ops/double_backward.h"
+#include "ops/failure.h"
 
 namespace batch_cam {
 namespace {
@@ -144,17 +145,18 @@ struct BatchNormAct : torch::autograd::Function<BatchNormAct> {
 Tensor batchNormAct(const Tensor& x, const Tensor& weight, const Tensor& bias, const Tensor& runningMean,
                     const Tensor& runningVariance, const std::optional<Tensor>& add, bool relu, double momentum,
                     double eps) {
-  TORCH_CHECK(x.dim() == 4 && x.numel() > x.size(1),
-              "x must be (N, C, H, W) with more than one value per channel, got shape ", x.sizes());
-  TORCH_CHECK(x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16, "dtype ", x.scalar_type(),
-              " is not supported: x must be float32 or bfloat16");
+  expect(x.dim() == 4 && x.numel() > x.size(1), FailureKind::kShape,
+         "x must be (N, C, H, W) with more than one value per channel, got shape ", x.sizes());
+  expect(x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16, FailureKind::kDtype, "dtype ",
+         x.scalar_type(), " is not supported: x must be float32 or bfloat16");
   for (const Tensor& of : {weight, bias, runningMean, runningVariance})
-    TORCH_CHECK(of.sizes() == x.sizes().slice(1, 1) && of.scalar_type() == at::kFloat && of.is_contiguous(),
-                "weights and running statistics must be contiguous float32 of shape [", x.size(1), "], got ",
-                of.sizes());
+    expect(of.sizes() == x.sizes().slice(1, 1) && of.scalar_type() == at::kFloat && of.is_contiguous(),
+           FailureKind::kShape, "weights and running statistics must be contiguous float32 of shape [", x.size(1),
+           "], got ", of.sizes());
   std::optional<Tensor> shortcut;
   if (add.has_value()) {
-    TORCH_CHECK(add->sizes() == x.sizes(), "add must have x's shape ", x.sizes(), ", got ", add->sizes());
+    expect(add->sizes() == x.sizes(), FailureKind::kShape, "add must have x's shape ", x.sizes(), ", got ",
+           add->sizes());
     shortcut = add->to(x.scalar_type()).contiguous(at::MemoryFormat::ChannelsLast);
   }
   const RunningStatistics running{runningMean, runningVariance, momentum};

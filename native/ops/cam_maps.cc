@@ -28,6 +28,7 @@
 #include "kernels/table.h"
 #include "ops/double_backward.h"
 #include "ops/dtypes.h"
+#include "ops/failure.h"
 
 namespace batch_cam {
 namespace {
@@ -180,12 +181,12 @@ struct CamMaps : torch::autograd::Function<CamMaps> {
 
 std::tuple<Tensor, Tensor> camMaps(const Tensor& activations, const Tensor& alpha, int64_t height, int64_t width,
                                    double eps) {
-  TORCH_CHECK(activations.dim() == 4 && activations.numel() > 0 && height > 0 && width > 0,
-              "activations must be (B, K, h, w) with values, got shape ", activations.sizes());
-  TORCH_CHECK(activations.scalar_type() == at::kFloat || activations.scalar_type() == at::kBFloat16, "dtype ",
-              activations.scalar_type(), " is not supported: activations must be float32 or bfloat16");
-  TORCH_CHECK(alpha.sizes() == activations.sizes().slice(0, 2) && alpha.scalar_type() == at::kFloat,
-              "alpha must be float32 of shape ", activations.sizes().slice(0, 2), ", got ", alpha.sizes());
+  expect(activations.dim() == 4 && activations.numel() > 0 && height > 0 && width > 0, FailureKind::kShape,
+         "activations must be (B, K, h, w) with values, got shape ", activations.sizes());
+  expect(activations.scalar_type() == at::kFloat || activations.scalar_type() == at::kBFloat16, FailureKind::kDtype,
+         "dtype ", activations.scalar_type(), " is not supported: activations must be float32 or bfloat16");
+  expect(alpha.sizes() == activations.sizes().slice(0, 2) && alpha.scalar_type() == at::kFloat, FailureKind::kShape,
+         "alpha must be float32 of shape ", activations.sizes().slice(0, 2), ", got ", alpha.sizes());
   const variable_list made =
       CamMaps::apply(activations.contiguous(at::MemoryFormat::ChannelsLast), alpha.contiguous(), height, width, eps);
   return {made[0], made[1]};

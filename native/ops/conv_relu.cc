@@ -23,6 +23,7 @@
 #include "ops/convolution.h"
 #include "ops/double_backward.h"
 #include "ops/dtypes.h"
+#include "ops/failure.h"
 #include "ops/parallel_sums.h"
 
 namespace batch_cam {
@@ -184,13 +185,13 @@ struct ConvRelu : torch::autograd::Function<ConvRelu> {
 
 Tensor convRelu(const Tensor& x, const Tensor& weight, const Tensor& bias, int64_t stride, int64_t padding, bool pool) {
   checkConvolution(x, weight, stride, padding);
-  TORCH_CHECK(bias.sizes() == weight.sizes().slice(0, 1) && bias.scalar_type() == at::kFloat,
-              "bias must be float32 of shape [", weight.size(0), "], got ", bias.sizes());
+  expect(bias.sizes() == weight.sizes().slice(0, 1) && bias.scalar_type() == at::kFloat, FailureKind::kShape,
+         "bias must be float32 of shape [", weight.size(0), "], got ", bias.sizes());
   const Tensor laid = x.contiguous(at::MemoryFormat::ChannelsLast);
   const Geometry g = geometryOf(laid, weight, stride, padding);
   const int64_t least = pool ? 2 : 1;
-  TORCH_CHECK(g.images > 0 && g.outHeight >= least && g.outWidth >= least, "the output is empty for x of shape ",
-              x.sizes());
+  expect(g.images > 0 && g.outHeight >= least && g.outWidth >= least, FailureKind::kShape,
+         "the output is empty for x of shape ", x.sizes());
   const bool differentiated =
       at::GradMode::is_enabled() && (x.requires_grad() || weight.requires_grad() || bias.requires_grad());
   return ConvRelu::apply(laid, weight, bias, g, pool, differentiated);

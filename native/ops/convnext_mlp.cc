@@ -17,6 +17,7 @@
 #include <algorithm>
 
 #include "ops/double_backward.h"
+#include "ops/failure.h"
 #include "ops/small_product.h"
 
 namespace batch_cam {
@@ -84,13 +85,14 @@ struct ConvNextMlp : torch::autograd::Function<ConvNextMlp> {
 };
 
 void expectMlp(const Tensor& x, const Tensor& residual, const Tensor& fc1, const Tensor& fc2) {
-  TORCH_CHECK(x.dim() == 4 && x.sizes() == residual.sizes(), "x and residual must be of one shape (N, H, W, C), got ",
-              x.sizes(), " and ", residual.sizes());
-  TORCH_CHECK(x.scalar_type() == residual.scalar_type() && hasProducts(x.scalar_type()), "dtype ", x.scalar_type(),
-              " has no small matrix products with this processor and libtorch");
-  TORCH_CHECK(fc1.dim() == 2 && fc2.dim() == 2 && fc1.size(1) == x.size(3) && fc2.size(1) == fc1.size(0) &&
-                  fc2.size(0) == x.size(3),
-              "weights of shape ", fc1.sizes(), " and ", fc2.sizes(), " do not fit x of shape ", x.sizes());
+  expect(x.dim() == 4 && x.sizes() == residual.sizes(), FailureKind::kShape,
+         "x and residual must be of one shape (N, H, W, C), got ", x.sizes(), " and ", residual.sizes());
+  expect(x.scalar_type() == residual.scalar_type() && hasProducts(x.scalar_type()), FailureKind::kDtype, "dtype ",
+         x.scalar_type(), " has no small matrix products with this processor and libtorch");
+  expect(fc1.dim() == 2 && fc2.dim() == 2 && fc1.size(1) == x.size(3) && fc2.size(1) == fc1.size(0) &&
+             fc2.size(0) == x.size(3),
+         FailureKind::kShape, "weights of shape ", fc1.sizes(), " and ", fc2.sizes(), " do not fit x of shape ",
+         x.sizes());
 }
 
 Tensor convnextMlp(const Tensor& x, const Tensor& residual, const Tensor& normWeight, const Tensor& normBias,

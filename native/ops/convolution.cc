@@ -13,6 +13,7 @@
 #include <torch/library.h>
 
 #include "ops/convolution.h"
+#include "ops/failure.h"
 #include "ops/winograd.h"
 
 namespace batch_cam {
@@ -122,15 +123,15 @@ Tensor winogradConv(const Tensor& x, const Tensor& weight, const Tensor& bias, c
   checkConvolution(x, weight, /*stride=*/1, padding);
   const Tensor input = x.contiguous(at::MemoryFormat::ChannelsLast);
   const Geometry g = geometryOf(input, weight, 1, padding);
-  TORCH_CHECK(input.scalar_type() == at::kFloat && supportsWinograd(g), "weight of shape ", weight.sizes(),
-              " is not supported by the Winograd kernels for x of shape ", x.sizes());
-  TORCH_CHECK(bias.scalar_type() == at::kFloat && bias.is_contiguous() && bias.sizes() == at::IntArrayRef({g.outer}),
-              "bias must be float32 of shape [", g.outer, "], got ", bias.sizes());
+  expect(input.scalar_type() == at::kFloat && supportsWinograd(g), FailureKind::kShape, "weight of shape ",
+         weight.sizes(), " is not supported by the Winograd kernels for x of shape ", x.sizes());
+  expect(bias.scalar_type() == at::kFloat && bias.is_contiguous() && bias.sizes() == at::IntArrayRef({g.outer}),
+         FailureKind::kShape, "bias must be float32 of shape [", g.outer, "], got ", bias.sizes());
   ConvPostOps postOps{bias, Tensor(), relu};
   if (add.has_value()) {
-    TORCH_CHECK(add->scalar_type() == at::kFloat &&
-                    add->sizes() == at::IntArrayRef({g.images, g.outer, g.outHeight, g.outWidth}),
-                "add must be float32 of the output's shape, got ", add->sizes());
+    expect(add->scalar_type() == at::kFloat &&
+               add->sizes() == at::IntArrayRef({g.images, g.outer, g.outHeight, g.outWidth}),
+           FailureKind::kShape, "add must be float32 of the output's shape, got ", add->sizes());
     postOps.add = add->contiguous(at::MemoryFormat::ChannelsLast);
   }
   return winogradForward(input, weight.contiguous(), g, postOps);

@@ -15,6 +15,7 @@
 
 #include "kernels/table.h"
 #include "ops/dtypes.h"
+#include "ops/failure.h"
 #include "ops/positions.h"
 #include "ops/winograd.h"
 
@@ -167,17 +168,18 @@ Geometry geometryOf(const Tensor& x, const Tensor& weight, int64_t stride, int64
 }
 
 void checkConvolution(const Tensor& x, const Tensor& weight, int64_t stride, int64_t padding) {
-  TORCH_CHECK(x.dim() == 4 && weight.dim() == 4 && weight.size(1) == x.size(1) && weight.size(2) == weight.size(3),
-              "weight must have the shape (K, C, k, k) for x of shape (N, C, H, W), got ", weight.sizes(), " for ",
-              x.sizes());
-  TORCH_CHECK(weight.scalar_type() == at::kFloat, "weight must be of dtype float32, got ", weight.scalar_type());
-  TORCH_CHECK(x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16, "dtype ", x.scalar_type(),
-              " is not supported: x must be float32 or bfloat16");
-  TORCH_CHECK(stride >= 1 && padding >= 0 && padding < weight.size(2),
-              "padding must be of a size below the kernel's, got ", padding);
-  TORCH_CHECK(weight.numel() > 0, "weight holds no value, got shape ", weight.sizes());
-  TORCH_CHECK(std::min(x.size(2), x.size(3)) + 2 * padding >= weight.size(2), "the kernel of ", weight.sizes(),
-              " does not fit x of shape ", x.sizes());
+  expect(x.dim() == 4 && weight.dim() == 4 && weight.size(1) == x.size(1) && weight.size(2) == weight.size(3),
+         FailureKind::kShape, "weight must have the shape (K, C, k, k) for x of shape (N, C, H, W), got ",
+         weight.sizes(), " for ", x.sizes());
+  expect(weight.scalar_type() == at::kFloat, FailureKind::kDtype, "weight must be of dtype float32, got ",
+         weight.scalar_type());
+  expect(x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16, FailureKind::kDtype, "dtype ",
+         x.scalar_type(), " is not supported: x must be float32 or bfloat16");
+  expect(stride >= 1 && padding >= 0 && padding < weight.size(2), FailureKind::kShape,
+         "padding must be of a size below the kernel's, got ", padding);
+  expect(weight.numel() > 0, FailureKind::kShape, "weight holds no value, got shape ", weight.sizes());
+  expect(std::min(x.size(2), x.size(3)) + 2 * padding >= weight.size(2), FailureKind::kShape, "the kernel of ",
+         weight.sizes(), " does not fit x of shape ", x.sizes());
 }
 
 Tensor operandOf(const Tensor& weight, const Tensor& x, const Geometry& g) {

@@ -18,6 +18,7 @@
 #include "memory/aligned_buffer.h"
 #include "ops/double_backward.h"
 #include "ops/dtypes.h"
+#include "ops/failure.h"
 
 namespace batch_cam {
 namespace {
@@ -172,13 +173,13 @@ struct DepthwiseConv : torch::autograd::Function<DepthwiseConv> {
 };
 
 Tensor depthwiseConv(const Tensor& x, const Tensor& weight, const std::optional<Tensor>& bias) {
-  TORCH_CHECK(x.dim() == 4 && weight.dim() == 4 && weight.size(0) == x.size(3) && weight.size(1) == 1,
-              "weight must have the shape (C, 1, k, k) for x of shape (N, H, W, C), got ", weight.sizes(), " for ",
-              x.sizes());
-  TORCH_CHECK(weight.size(2) == weight.size(3) && (weight.size(2) == 3 || weight.size(2) == 5 || weight.size(2) == 7),
-              "weight must have a shape of 3x3, 5x5 or 7x7, got ", weight.sizes());
-  TORCH_CHECK(x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16, "dtype ", x.scalar_type(),
-              " is not supported: x must be float32 or bfloat16");
+  expect(x.dim() == 4 && weight.dim() == 4 && weight.size(0) == x.size(3) && weight.size(1) == 1, FailureKind::kShape,
+         "weight must have the shape (C, 1, k, k) for x of shape (N, H, W, C), got ", weight.sizes(), " for ",
+         x.sizes());
+  expect(weight.size(2) == weight.size(3) && (weight.size(2) == 3 || weight.size(2) == 5 || weight.size(2) == 7),
+         FailureKind::kShape, "weight must have a shape of 3x3, 5x5 or 7x7, got ", weight.sizes());
+  expect(x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16, FailureKind::kDtype, "dtype ",
+         x.scalar_type(), " is not supported: x must be float32 or bfloat16");
   return DepthwiseConv::apply(x.contiguous(), weight, bias);
 }
 

@@ -19,6 +19,7 @@
 
 #include "ops/double_backward.h"
 #include "ops/dtypes.h"
+#include "ops/failure.h"
 #include "ops/positions.h"
 
 namespace batch_cam {
@@ -83,16 +84,16 @@ struct FlatLinear : torch::autograd::Function<FlatLinear> {
 };
 
 std::tuple<Tensor, Tensor> flatLinear(const Tensor& maps, const Tensor& weight, const Tensor& bias) {
-  TORCH_CHECK(maps.dim() == 4 && maps.numel() > 0 && weight.dim() == 2 && weight.numel() > 0 &&
-                  weight.size(1) == maps.numel() / maps.size(0),
-              "weight must have the shape (J, K h w) for maps of shape (N, K, h, w) with values, got ", weight.sizes(),
-              " for ", maps.sizes());
-  TORCH_CHECK(maps.scalar_type() == at::kFloat || maps.scalar_type() == at::kBFloat16, "dtype ", maps.scalar_type(),
-              " is not supported: maps must be float32 or bfloat16");
-  TORCH_CHECK(weight.scalar_type() == at::kFloat && bias.scalar_type() == at::kFloat &&
-                  bias.sizes() == weight.sizes().slice(0, 1),
-              "weight and bias must be float32 of shapes (J, K h w) and (J), got ", weight.sizes(), " and ",
-              bias.sizes());
+  expect(maps.dim() == 4 && maps.numel() > 0 && weight.dim() == 2 && weight.numel() > 0 &&
+             weight.size(1) == maps.numel() / maps.size(0),
+         FailureKind::kShape, "weight must have the shape (J, K h w) for maps of shape (N, K, h, w) with values, got ",
+         weight.sizes(), " for ", maps.sizes());
+  expect(maps.scalar_type() == at::kFloat || maps.scalar_type() == at::kBFloat16, FailureKind::kDtype, "dtype ",
+         maps.scalar_type(), " is not supported: maps must be float32 or bfloat16");
+  expect(weight.scalar_type() == at::kFloat && bias.scalar_type() == at::kFloat &&
+             bias.sizes() == weight.sizes().slice(0, 1),
+         FailureKind::kShape, "weight and bias must be float32 of shapes (J, K h w) and (J), got ", weight.sizes(),
+         " and ", bias.sizes());
   const variable_list made =
       FlatLinear::apply(maps.contiguous(at::MemoryFormat::ChannelsLast), weight.contiguous(), bias);
   return {made[0], made[1]};

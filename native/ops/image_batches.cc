@@ -19,6 +19,8 @@
 #include <algorithm>
 #include <vector>
 
+#include "ops/failure.h"
+
 namespace batch_cam {
 namespace {
 
@@ -34,13 +36,14 @@ struct Source {
         channelsLast(channelsLast),
         images_(images),
         indices_(indices) {
-    TORCH_CHECK(images.dim() == 4 && images.scalar_type() == at::kByte && images.is_contiguous() && images.numel() > 0,
-                "images must be contiguous uint8 (N, C, H, W) with values, got ", images.scalar_type(), images.sizes());
-    TORCH_CHECK(indices.dim() == 1 && indices.scalar_type() == at::kInt && indices.is_contiguous(),
-                "indices must be int32 (B), got ", indices.scalar_type(), indices.sizes());
+    expect(images.dim() == 4 && images.scalar_type() == at::kByte && images.is_contiguous() && images.numel() > 0,
+           FailureKind::kShape, "images must be contiguous uint8 (N, C, H, W) with values, got ", images.scalar_type(),
+           images.sizes());
+    expect(indices.dim() == 1 && indices.scalar_type() == at::kInt && indices.is_contiguous(), FailureKind::kShape,
+           "indices must be int32 (B), got ", indices.scalar_type(), indices.sizes());
     for (const Tensor& of : {mean, std})
-      TORCH_CHECK(of.scalar_type() == at::kFloat && of.is_contiguous() && of.sizes() == images.sizes().slice(1, 1),
-                  "mean and std must be float32 of shape [", channels, "], got ", of.sizes());
+      expect(of.scalar_type() == at::kFloat && of.is_contiguous() && of.sizes() == images.sizes().slice(1, 1),
+             FailureKind::kShape, "mean and std must be float32 of shape [", channels, "], got ", of.sizes());
     for (int64_t i = 0; i < count; ++i)
       TORCH_CHECK_INDEX(index(i) >= 0 && index(i) < images.size(0), "index ", index(i), " is not one of ",
                         images.size(0), " images");
@@ -174,15 +177,14 @@ void augmentOne(const Source& of, const uint8_t* from, const Change& change, con
 Tensor augmentImages(const Tensor& images, const Tensor& indices, const Tensor& geometry, const Tensor& shades,
                      const Tensor& rectangles, const Tensor& mean, const Tensor& std, bool channelsLast) {
   const Source source(images, indices, mean, std, channelsLast);
-  TORCH_CHECK(geometry.scalar_type() == at::kFloat && geometry.is_contiguous() && geometry.numel() == 6 * source.count,
-              "geometry must be float32 (B, 2, 3), got ", geometry.sizes());
+  expect(geometry.scalar_type() == at::kFloat && geometry.is_contiguous() && geometry.numel() == 6 * source.count,
+         FailureKind::kShape, "geometry must be float32 (B, 2, 3), got ", geometry.sizes());
   const bool shared = shades.dim() == 2 && shades.size(0) == 1;
-  TORCH_CHECK(shades.scalar_type() == at::kFloat && shades.is_contiguous() && shades.dim() == 2 &&
-                  shades.size(1) == 256 && (shared || shades.size(0) == source.count * source.channels),
-              "shades must be float32 (B C, 256) or (1, 256), got ", shades.sizes());
-  TORCH_CHECK(
-      rectangles.scalar_type() == at::kInt && rectangles.is_contiguous() && rectangles.numel() == 4 * source.count,
-      "rectangles must be int32 (B, 4), got ", rectangles.sizes());
+  expect(shades.scalar_type() == at::kFloat && shades.is_contiguous() && shades.dim() == 2 && shades.size(1) == 256 &&
+             (shared || shades.size(0) == source.count * source.channels),
+         FailureKind::kShape, "shades must be float32 (B C, 256) or (1, 256), got ", shades.sizes());
+  expect(rectangles.scalar_type() == at::kInt && rectangles.is_contiguous() && rectangles.numel() == 4 * source.count,
+         FailureKind::kShape, "rectangles must be int32 (B, 4), got ", rectangles.sizes());
   const Tensor gain = std.reciprocal(), offset = mean / std;
   const Scale scale{gain.const_data_ptr<float>(), offset.const_data_ptr<float>()};
   return source.batch([&] {

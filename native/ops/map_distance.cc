@@ -21,6 +21,7 @@
 #include "memory/aligned_buffer.h"
 #include "ops/double_backward.h"
 #include "ops/dtypes.h"
+#include "ops/failure.h"
 #include "ops/ssim.h"
 
 namespace batch_cam {
@@ -113,14 +114,15 @@ struct MapDistance : torch::autograd::Function<MapDistance> {
 };
 
 Tensor mapDistance(const Tensor& x, const Tensor& y, int64_t kind, const Tensor& taps, double c1, double c2) {
-  TORCH_CHECK(x.dim() == 3 && x.sizes() == y.sizes() && x.numel() > 0 && x.scalar_type() == at::kFloat &&
-                  y.scalar_type() == at::kFloat,
-              "x and y must be float32 of one shape (N, H, W) with values, got ", x.sizes(), " and ", y.sizes());
-  TORCH_CHECK(!y.requires_grad(), "y must not require gradients");
-  TORCH_CHECK(kind >= kL1 && kind <= kSsim, "unknown distance ", kind);
-  TORCH_CHECK(taps.dim() == 1 && taps.scalar_type() == at::kFloat && taps.is_contiguous() && taps.size(0) > 0 &&
-                  taps.size(0) <= std::min(x.size(1), x.size(2)),
-              "the window must be float32 and fit the images, got ", taps.sizes());
+  expect(x.dim() == 3 && x.sizes() == y.sizes() && x.numel() > 0 && x.scalar_type() == at::kFloat &&
+             y.scalar_type() == at::kFloat,
+         FailureKind::kShape, "x and y must be float32 of one shape (N, H, W) with values, got ", x.sizes(), " and ",
+         y.sizes());
+  expect(!y.requires_grad(), FailureKind::kOther, "y must not require gradients");
+  expect(kind >= kL1 && kind <= kSsim, FailureKind::kOther, "unknown distance ", kind);
+  expect(taps.dim() == 1 && taps.scalar_type() == at::kFloat && taps.is_contiguous() && taps.size(0) > 0 &&
+             taps.size(0) <= std::min(x.size(1), x.size(2)),
+         FailureKind::kShape, "the window must be float32 and fit the images, got ", taps.sizes());
   const bool differentiated = at::GradMode::is_enabled() && x.requires_grad();
   return MapDistance::apply(x.contiguous(), y.contiguous(), Measure{kind, taps, c1, c2}, differentiated);
 }

@@ -1,4 +1,4 @@
-// batch_cam::ssim. It is used where the kernel of batch_cam::map_distance is not available: for the metric SSIM, for
+// batch_cam::ssim. It is used if the kernel of batch_cam::map_distance is not available: for the metric SSIM, for
 // images that are not float32, for gradients with respect to the second image, and for second derivatives.
 #include "ops/ssim.h"
 
@@ -8,6 +8,8 @@
 
 #include <algorithm>
 #include <vector>
+
+#include "ops/failure.h"
 
 namespace batch_cam {
 namespace {
@@ -73,10 +75,10 @@ constexpr int64_t kPixels = 1 << 20;
 // digits, so that whole multiples of their range are subtracted first. Images within the range are not changed, so that
 // the results for a window that does not add up to one remain those of pytorch-msssim.
 Tensor ssim(const Tensor& x, const Tensor& y, const Tensor& window, double c1, double c2, double range) {
-  TORCH_CHECK(x.dim() == 3 && x.sizes() == y.sizes() && x.numel() > 0, "x and y must be of one shape (N, H, W), got ",
-              x.sizes(), " and ", y.sizes());
-  TORCH_CHECK(window.dim() == 1 && window.size(0) > 0 && window.size(0) <= std::min(x.size(1), x.size(2)),
-              "the window must fit the images, got ", window.sizes());
+  expect(x.dim() == 3 && x.sizes() == y.sizes() && x.numel() > 0, FailureKind::kShape,
+         "x and y must be of one shape (N, H, W), got ", x.sizes(), " and ", y.sizes());
+  expect(window.dim() == 1 && window.size(0) > 0 && window.size(0) <= std::min(x.size(1), x.size(2)),
+         FailureKind::kShape, "the window must fit the images, got ", window.sizes());
   const auto shiftOf = [&](const Tensor& image) {
     const Tensor mean = image.detach().mean({1, 2}, /*keepdim=*/true, /*dtype=*/at::kDouble);
     return (mean / range).trunc() * range;

@@ -2,11 +2,11 @@ import { BatchCamError } from "../errors.ts";
 import { LayerNorm, Linear, type Module } from "../nn/index.ts";
 import { handleOutputs, type OutputHandler, tapOutput } from "../nn/internal.ts";
 import { enableGrad, grad, interpolate, isGradEnabled, Tensor } from "../tensor/index.ts";
-import { type BiasedOutput, isTensor, observeBiases, upcastHalf } from "../tensor/internal.ts";
+import { type BiasedOutput, isTensor, isUnused, observeBiases, upcastHalf } from "../tensor/internal.ts";
 import type { ImageOptions } from "./options.ts";
 import type { Pass } from "./pass.ts";
 import { logitsFor, recordedForward } from "./recorded-forward.ts";
-import { isUnused, scoreGradient } from "./targets.ts";
+import { scoreGradient } from "./targets.ts";
 
 /** The contribution of one bias to a score, at each position at which the bias is added. */
 export interface BiasTerm {

@@ -126,6 +126,7 @@ function asMaps(
   throw new BatchCamError(
     "E_CONFIG",
     `explain: layer ${path} gives [${maps.shape.join(", ")}], which is not a map [B=${x.sizes[0]}, K, h, w]: ${advice}`,
+    { options: ["reshapeTransform"] },
   );
 }
 

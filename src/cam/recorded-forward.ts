@@ -10,7 +10,15 @@ import {
   tapOutput,
 } from "../nn/internal.ts";
 import { enableGrad, noGrad, type Tensor, tidy } from "../tensor/index.ts";
-import { copyingSaved, inPlaceCalls, isOverwritten, isTensor, setGradEnabled, upcastHalf } from "../tensor/internal.ts";
+import {
+  copyingSaved,
+  inPlaceCalls,
+  isNoGradView,
+  isOverwritten,
+  isTensor,
+  setGradEnabled,
+  upcastHalf,
+} from "../tensor/internal.ts";
 
 /**
  * Converts a layer's output to maps (B, K, h, w), for layers whose outputs are channels-last, or tokens with a class
@@ -127,7 +135,7 @@ function fromFirstLayer(forward: () => Tensor): Tensor {
   try {
     return noGrad(forward);
   } catch (error) {
-    if (!/created in no_grad mode/.test(String(error))) throw error;
+    if (!isNoGradView(error)) throw error;
     return enableGrad(forward);
   }
 }

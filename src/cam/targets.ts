@@ -1,7 +1,15 @@
 import { describeValue, expectInteger } from "../arguments.ts";
 import { BatchCamError } from "../errors.ts";
 import { enableGrad, grad, Tensor, tensor } from "../tensor/index.ts";
-import { isOverwritten, isTensor, readLabels, tapName, upcastHalf } from "../tensor/internal.ts";
+import {
+  isOverwritten,
+  isTensor,
+  isUnused,
+  overwrittenOperator,
+  readLabels,
+  tapName,
+  upcastHalf,
+} from "../tensor/internal.ts";
 
 /**
  * The class or score that the maps of each sample explain:
@@ -110,11 +118,6 @@ export function scoreGradient(score: Tensor, inputs: readonly Tensor[], createGr
   }
 }
 
-/** Whether an error of `grad` says that the output does not depend on the input. */
-export function isUnused(error: unknown): boolean {
-  return /not have been used in the graph|does not require grad/.test(String(error));
-}
-
 /** A tensor of a forward pass that the caller ran, with the names that errors use. */
 export interface CallersTensor {
   /** The public function that was called. */
@@ -159,7 +162,7 @@ function withoutGraph(operation: string, problem: string, cause?: unknown): Batc
 function overwrittenBehind(operation: string, output: Tensor, cause: unknown): BatchCamError {
   const layer = tapName(output);
   const behind = layer === undefined ? "after the activations" : `after layer ${layer}`;
-  const operator = /output \d+ of (\w+?)(?:Backward\d*)?,/.exec(String(cause))?.[1];
+  const operator = overwrittenOperator(cause);
   const value = operator === undefined ? "a value" : `a value of ${operator}`;
   const advice =
     "write that operator without its underscore (mul in place of mul_), or clone() the tensor before it, as training needs too";

@@ -50,7 +50,10 @@ export interface NativeAddon {
   /** Sets whether autograd copies the tensors that it saves in this thread, and returns the previous state. */
   copySaved(enabled: boolean): boolean;
 
+  /** The message of the last failed call. */
   lastError(): string;
+  /** Its kind; native-error.ts lists them. */
+  lastErrorKind(): string;
   /** Calls `listener` for warnings of libtorch from now on, once for each place in its source that warns. */
   onWarning(listener: (text: string) => void): void;
   manualSeed(seed: number): void;

@@ -1,6 +1,7 @@
 import { wrongArgument } from "../arguments.ts";
-import { BatchCamError, type ErrorCode } from "../errors.ts";
+import { BatchCamError } from "../errors.ts";
 import { native } from "./addon.ts";
+import { lastNativeError } from "./native-error.ts";
 
 declare const handleBrand: unique symbol;
 /** The handle of a live tensor of this thread's engine: an int32 of a slot and a generation. */
@@ -80,32 +81,14 @@ export function runNumber(index: number): number {
 
 /** Throws if a native function other than `run` reports failure. */
 export function check(operation: string, status: number): number {
-  if (status < 0) throw nativeError(`${operation}: ${native.lastError()}`);
+  if (status < 0) throw lastNativeError(operation);
   return status;
 }
 
 function failure(index: number): BatchCamError {
-  if (index >= 0) return nativeError(native.lastError());
+  if (index >= 0) return lastNativeError();
   const name = operatorNames[-index - 1];
   return new BatchCamError("E_NATIVE", `${name}: this libtorch has no such operator; use libtorch 2.7 or newer`);
-}
-
-/**
- * Patterns in libtorch's messages that distinguish a wrong shape or dtype, which is the caller's mistake, from a
- * failure of the engine.
- */
-const CAUSES: readonly (readonly [ErrorCode, RegExp])[] = [
-  ["E_DISPOSED", /used after it was disposed/],
-  ["E_DTYPE", /dtype|scalar type|ScalarType|can't be cast|not implemented for '|input type|LongTensor|boolean tensor/i],
-  [
-    "E_SHAPE",
-    /size|shape|dimension|number of channels|must match|out of range|out of bounds|expected \d|at least \d|non-singleton|elements not|\bdims?\b|\dD tensor/i,
-  ],
-];
-
-function nativeError(text: string): BatchCamError {
-  const code = CAUSES.find(([, pattern]) => pattern.test(text))?.[0] ?? "E_NATIVE";
-  return new BatchCamError(code, text);
 }
 
 // Checks the arguments of operators and writes them to the arena. `place` names the argument in messages, such as

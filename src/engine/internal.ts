@@ -30,6 +30,7 @@ export {
   type Scalar,
   string,
 } from "./dispatch.ts";
+export { explained, type FailureKind, failureKind, overwrittenOperator } from "./native-error.ts";
 export {
   type CallArgument,
   findOperator,

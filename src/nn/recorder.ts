@@ -2,7 +2,7 @@ import { types } from "node:util";
 import { describeValue, expectFunction, wrongArgument } from "../arguments.ts";
 import { BatchCamError } from "../errors.ts";
 import { enableGrad, isGradEnabled, noGrad, type Tensor, tidy } from "../tensor/index.ts";
-import { isOverwritten, isTensor, nameTap, versionOf } from "../tensor/internal.ts";
+import { explained, isOverwritten, isTensor, nameTap, versionOf } from "../tensor/internal.ts";
 import { handleOutputs, inPlaceOf, mayShare, type OutputHandler, type OutputOrigin } from "./interception.ts";
 
 /** The result of a forward pass, with the outputs of some modules. */
@@ -74,10 +74,7 @@ export function tapOutput(output: Tensor, { origin, graph, name }: TapOptions): 
   });
 }
 
-/**
- * Makes the copy of the output depend on the tap. The wording of libtorch's error is kept, because callers use it to decide what to try
- * next.
- */
+/** Makes the copy of the output depend on the tap. Callers decide by the kind of the failure what to try next. */
 function writtenBack(output: Tensor, tap: Tensor, name: string): Tensor {
   try {
     return inPlaceOf(output, tap, "rewritten");
@@ -85,7 +82,7 @@ function writtenBack(output: Tensor, tap: Tensor, name: string): Tensor {
     if (!isOverwritten(cause)) throw cause;
     const advice = "clone() the tensor before that layer, or let the layer return a copy";
     const problem = "works in place on a view that autograd does not let it overwrite while it records gradients";
-    throw new BatchCamError("E_CONFIG", `${name} ${problem}: ${advice} (${(cause as Error).message})`, { cause });
+    throw explained(cause as BatchCamError, "E_CONFIG", `${name} ${problem}: ${advice} (${(cause as Error).message})`);
   }
 }
 

@@ -1,12 +1,21 @@
 import { callSync, expectFunction, optionsOf, wrongArgument } from "../arguments.ts";
-import { arena, boolean, check, type Handle, listOf, native } from "../engine/internal.ts";
+import {
+  arena,
+  boolean,
+  check,
+  type FailureKind,
+  failureKind,
+  type Handle,
+  listOf,
+  native,
+} from "../engine/internal.ts";
 import { BatchCamError } from "../errors.ts";
 import { handleOf, putTensors, type TensorCore } from "./core.ts";
 import { codeOf, type DType, dtypeOf } from "./dtype.ts";
 import * as aten from "./generated/aten.ts";
 import { Tensor } from "./tensor.ts";
 
-export { inPlaceCalls } from "../engine/internal.ts";
+export { explained, inPlaceCalls, overwrittenOperator } from "../engine/internal.ts";
 
 export interface GradOptions {
   /** Whether the gradients have a graph of their own, so that they can be differentiated again. */
@@ -195,9 +204,13 @@ export function copyingSaved<T>(operation: string, fn: () => T): T {
   }
 }
 
-/** Whether an error says that an operator overwrote a value that autograd needs, or that autograd refused it. */
-export function isOverwritten(error: unknown): boolean {
-  return /modified by an inplace operation|in-place operation|modified inplace|is being modified inplace/.test(
-    String(error),
-  );
-}
+const OVERWRITTEN: ReadonlySet<FailureKind | undefined> = new Set(["overwritten", "refused write", "no-grad view"]);
+
+/** Whether an operator overwrote a value that autograd needs, or autograd did not let it. */
+export const isOverwritten = (error: unknown): boolean => OVERWRITTEN.has(failureKind(error));
+
+/** Whether autograd did not let an operator write to a view, because the view was made while nothing was recorded. */
+export const isNoGradView = (error: unknown): boolean => failureKind(error) === "no-grad view";
+
+/** Whether the outputs of `grad` do not depend on an input. */
+export const isUnused = (error: unknown): boolean => failureKind(error) === "unused";

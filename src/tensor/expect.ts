@@ -136,10 +136,19 @@ export function expectInput(
   expectImages(operation, x, channels);
   const [height = 0, width = 0] = x.sizes.slice(2);
   if (Math.min(height, width) >= leastSide) return;
-  throw new BatchCamError(
-    "E_SHAPE",
-    `${operation}: images of ${height}x${width} are too small; it needs at least ${leastSide}x${leastSide}`,
-  );
+  throw new ImagesTooSmall("E_SHAPE", operation, { height, width, leastSide });
+}
+
+/** Images of fewer pixels than a network can take. */
+export class ImagesTooSmall extends BatchCamError {
+  constructor(
+    code: "E_SHAPE" | "E_CONFIG",
+    operation: string,
+    { height, width, leastSide }: { height: number; width: number; leastSide: number },
+  ) {
+    const needed = `${leastSide}x${leastSide}`;
+    super(code, `${operation}: images of ${height}x${width} are too small; it needs at least ${needed}`);
+  }
 }
 
 /** Throws E_SHAPE unless the last dimension of x has `size` elements. */

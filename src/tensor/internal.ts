@@ -4,9 +4,13 @@ export { type CallArgument, findOperator, type OperatorSchema, type SchemaArgume
 export {
   autocastDtype,
   copyingSaved,
+  explained,
   inPlaceCalls,
+  isNoGradView,
   isOverwritten,
+  isUnused,
   nameTap,
+  overwrittenOperator,
   setGradEnabled,
   tapName,
   upcastHalf,
@@ -21,6 +25,7 @@ export {
   expectInput,
   expectLast,
   expectShapes,
+  ImagesTooSmall,
   type Labels,
   readLabels,
 } from "./expect.ts";

@@ -74,13 +74,13 @@ function noneReadable(skipped: readonly SkippedFile[]): BatchCamError {
  */
 function asMistake(error: unknown, { imageSize, layer }: ExplainConfig): unknown {
   if (!(error instanceof BatchCamError)) return error;
-  const { code, message } = error;
-  if (layer !== undefined && /is (?:no|not a) map/.test(message)) {
+  const { code, message, options } = error;
+  if (layer !== undefined && options.includes("reshapeTransform")) {
     // A program can pass a function that makes maps of such an output; the command line cannot, so that advice is removed.
     const plain = message.replace(/^explain: layer /, "explain: --layer ").replace(/, or give reshapeTransform.*$/, "");
     return new BatchCamError(code, plain, { cause: error });
   }
   if (code !== "E_SHAPE") return error;
-  const flag = imageSize === undefined || /imageSize/.test(message) ? "" : " (see --image-size)";
+  const flag = imageSize === undefined || options.includes("imageSize") ? "" : " (see --image-size)";
   return new BatchCamError("E_CONFIG", message + flag, { cause: error });
 }

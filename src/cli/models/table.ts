@@ -1,7 +1,7 @@
-import { BatchCamError } from "../../errors.ts";
 import { defaultCamLayer, mapSizes, multiplyAdds } from "../../models/index.ts";
 import { createModelOf, FAMILIES, optionsForImages } from "../../models/internal.ts";
 import { manualSeed } from "../../tensor/index.ts";
+import { ImagesTooSmall } from "../../tensor/internal.ts";
 import { formatTable } from "../table.ts";
 
 interface Images {
@@ -46,8 +46,7 @@ function row(name: string, { imageSize, inChannels, numClasses }: Images, famili
       chosen.join(", "),
     ];
   } catch (error) {
-    if (error instanceof BatchCamError && /are too small/.test(error.message))
-      return [name, "", "", "images too small"];
+    if (error instanceof ImagesTooSmall) return [name, "", "", "images too small"];
     throw error;
   }
 }

@@ -1,6 +1,6 @@
 import { BatchCamError } from "../../errors.ts";
 import { autocast, type DType, noGrad, type Tensor } from "../../tensor/index.ts";
-import { type CallValue, isTensor } from "../../tensor/internal.ts";
+import { type CallValue, explained, isTensor } from "../../tensor/internal.ts";
 import { type Run, runPlan, type Slots, type Step } from "./graph-plan.ts";
 import { argumentValue, callArgument, type Execute, type NodeContext } from "./node-context.ts";
 import { labelOf } from "./node-names.ts";
@@ -16,7 +16,7 @@ export function stepOf(context: NodeContext): Omit<Step, "frees"> {
   const execute = number ?? planned(context, label);
   const store = node.outputs.map((output) => storeOf(output, context));
   const run = (slots: Slots, state: Run): void => {
-    const results = located(label, () => execute(slots, state));
+    const results = locating(label, () => execute(slots, state));
     for (const [i, put] of store.entries()) put(slots, results[i] ?? null);
   };
   return { kind: "step", label, run, isNumber: number !== null };
@@ -32,13 +32,18 @@ function planned(context: NodeContext, label: string): Execute {
   }
 }
 
-/** Runs a node; an error names it. The engine's own words stay, because other code looks for them. */
-function located<T>(label: string, run: () => T): T {
+/** Errors that name their node. The nodes of subgraphs run within those of the main graph, and the innermost one is named. */
+const located = new WeakSet<BatchCamError>();
+
+/** Runs a node; an error names it. */
+function locating<T>(label: string, run: () => T): T {
   try {
     return run();
   } catch (error) {
-    if (!(error instanceof BatchCamError) || error.message.includes("of the exported model")) throw error;
-    throw new BatchCamError(error.code, `${error.message}; at ${label} of the exported model`, { cause: error });
+    if (!(error instanceof BatchCamError) || located.has(error)) throw error;
+    const named = explained(error, error.code, `${error.message}; at ${label} of the exported model`);
+    located.add(named);
+    throw named;
   }
 }
 

@@ -12,7 +12,7 @@ import {
 } from "../../nn/index.ts";
 import { convRelu, flatLinear } from "../../nn/internal.ts";
 import type { Tensor } from "../../tensor/index.ts";
-import { expectInput } from "../../tensor/internal.ts";
+import { expectInput, ImagesTooSmall } from "../../tensor/internal.ts";
 import { type ClosedFormHead, expectOneOf, expectRate, expectSizes, knownOptions, Model } from "../model.ts";
 
 export interface SimpleCnnOptions {
@@ -83,10 +83,7 @@ export class SimpleCNN extends Model {
     expectRate("simple-cnn", "dropout", dropout);
     const side = Math.floor(imageSize / 4); // of the maps
     if (side < 1)
-      throw new BatchCamError(
-        "E_CONFIG",
-        `simple-cnn: images of ${imageSize}x${imageSize} are too small; it needs at least 4x4`,
-      );
+      throw new ImagesTooSmall("E_CONFIG", "simple-cnn", { height: imageSize, width: imageSize, leastSide: 4 });
     const conv = (from: number, to: number) => new Conv2d(from, to, 3, { padding: 1, bias: norm === "none" });
     const batchNorm = (channels: number) => (norm === "batch" ? new BatchNorm2d(channels) : null);
     this.numClasses = numClasses;
@@ -127,6 +124,7 @@ export class SimpleCNN extends Model {
       throw new BatchCamError(
         "E_SHAPE",
         `SimpleCNN: the model was made for images of ${made}, got ${height}x${width}; set imageSize, or head "gap", which takes any size`,
+        { options: ["imageSize"] },
       );
     }
   }
