@@ -100,7 +100,7 @@ napi_value setRequiresGrad(napi_env env, napi_callback_info info) {
                    const at::Tensor& tensor = engine.tensors.at(arguments.integer(0));
                    expect(!arguments.boolean(1) || torch::autograd::isDifferentiableType(tensor.scalar_type()),
                           FailureKind::kDtype, "only tensors of floating point dtype can require gradients, got ",
-                          describe(tensor));
+                          tensor.scalar_type());
                    expect(tensor.is_leaf() || arguments.boolean(1), FailureKind::kOther,
                           "the result of an operation that was recorded "
                           "cannot stop to require a gradient: use detach()");
@@ -133,8 +133,8 @@ napi_value setGradient(napi_env env, napi_callback_info info) {
                    const at::Tensor& gradient = engine.tensors.at(arguments.integer(1));
                    // The fused optimizers read a parameter and its gradient by one index, without checking their sizes.
                    expect(gradient.sizes() == tensor.sizes() && gradient.scalar_type() == tensor.scalar_type(),
-                          FailureKind::kDtype, "the gradient of ", describe(tensor),
-                          " must have its shape and dtype, got ", describe(gradient));
+                          FailureKind::kDtype, "the gradient of ", tensor.scalar_type(), tensor.sizes(),
+                          " must have its shape and dtype, got ", gradient.scalar_type(), gradient.sizes());
                    tensor.mutable_grad() = gradient;
                    return 0;
                  }));

@@ -25,7 +25,7 @@ class Failure : public std::runtime_error {
   const FailureKind kind;
 };
 
-// Throws unless `condition` holds.
+// Throws unless `condition` holds. The parts of the message are evaluated in any case, so that they must cost nothing.
 template <typename... Parts>
 void expect(bool condition, FailureKind kind, const Parts&... message) {
   if (C10_UNLIKELY(!condition)) throw Failure(kind, c10::str(message...));
