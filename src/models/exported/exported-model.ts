@@ -22,6 +22,9 @@ import { trainingNotice } from "./training-notice.ts";
 /** Sides of the images if the file takes any. */
 const USUAL_SIDE = 224;
 
+/** Layers of which one pass tells whether the logits depend on their cells. */
+const LAYERS_AT_ONCE = 4;
+
 /**
  * A classifier that torch.export wrote: its graph of ATen operators runs here with autograd to any order. Modules, parameters and
  * buffers have PyTorch's paths and names, so that every module's output can be tapped and weights move both ways. It is in
@@ -104,21 +107,26 @@ export class ExportedModel extends Model {
   get #layers(): LayerChoice {
     if (this.#chosen !== null) return this.#chosen;
     const cuts = cutPaths(this.#program, this.#runner.calls, new Definitions(this.#program));
+    const outputs = this.moduleOutputs;
+    const tokens = outputs.filter(({ path, layout }) => layout?.kind === "tokens" && cuts.has(path));
     const read = new Map<string, boolean>();
     const matters = (output: ModuleOutput): boolean => {
-      const known = read.get(output.path) ?? (output.layout?.kind !== "tokens" || this.#readsCells(output));
-      read.set(output.path, known);
-      return known;
+      if (output.layout?.kind !== "tokens") return true;
+      const last = tokens.indexOf(output) + 1;
+      // One pass tells of several layers, and those before this one are asked for next.
+      const asked = last === 0 ? [output] : tokens.slice(Math.max(0, last - LAYERS_AT_ONCE), last);
+      if (!read.has(output.path)) for (const [path, isRead] of this.#readCells(asked)) read.set(path, isRead);
+      return read.get(output.path) === true;
     };
-    this.#chosen = chooseLayers(this.moduleOutputs, { isCut: (path) => cuts.has(path), matters });
+    this.#chosen = chooseLayers(outputs, { isCut: (path) => cuts.has(path), matters });
     return this.#chosen;
   }
 
-  #readsCells(output: ModuleOutput): boolean {
+  #readCells(outputs: readonly ModuleOutput[]): ReadonlyMap<string, boolean> {
     return inEvaluation(this, () =>
       tidy(() => {
         const images = exampleImages(this.#exampleSizes(), this.#runner);
-        return this.#withReadableHead(() => cellsMatter(this, images, output));
+        return this.#withReadableHead(() => cellsMatter(this, images, outputs));
       }),
     );
   }

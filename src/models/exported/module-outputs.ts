@@ -74,18 +74,25 @@ export function outputsOfPass(model: Model, images: Tensor): { outputs: OutputSi
 }
 
 /**
- * Whether the logits depend on the cells of a layer's output. Those of a ViT whose classifier reads the class token alone do not
- * depend on the other tokens of the last block.
+ * Whether the logits depend on the cells of each layer's output, by the paths. Those of a ViT whose classifier reads the class token alone
+ * do not depend on the other tokens of the last block.
  */
-export function cellsMatter(model: Model, images: Tensor, { path, layout }: ModuleOutput): boolean {
+export function cellsMatter(
+  model: Model,
+  images: Tensor,
+  outputs: readonly ModuleOutput[],
+): ReadonlyMap<string, boolean> {
   return tidy(() =>
     enableGrad(() => {
-      const { logits, taps } = model.forwardWith(images, { taps: [path] });
-      const tap = taps[path] as Tensor;
-      if (!logits.requiresGrad) return true;
-      const [gradient] = grad(logits.square().sum(), [tap], { allowUnused: true });
-      const maps = layout === null ? undefined : toMaps(layout);
-      return (maps?.(gradient) ?? gradient).abs().max().item() > 0;
+      const { logits, taps } = model.forwardWith(images, { taps: outputs.map(({ path }) => path) });
+      if (!logits.requiresGrad) return new Map(outputs.map(({ path }) => [path, true]));
+      const tapped = outputs.map(({ path }) => taps[path] as Tensor);
+      const gradients = grad(logits.square().sum(), tapped, { allowUnused: true });
+      const isRead = ({ layout }: ModuleOutput, gradient: Tensor) => {
+        const maps = layout === null ? undefined : toMaps(layout);
+        return (maps?.(gradient) ?? gradient).abs().max().item() > 0;
+      };
+      return new Map(outputs.map((output, i) => [output.path, isRead(output, gradients[i] as Tensor)]));
     }),
   );
 }
