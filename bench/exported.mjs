@@ -15,6 +15,7 @@ import { AdamW } from "batch-cam/optim";
 import { backward, manualSeed, noGrad, rand, randn, setNumThreads, tensor, tidy } from "batch-cam/tensor";
 import { installPython } from "../scripts/python-environment.mjs";
 import { markdownTable } from "../scripts/test-matrix/table.mjs";
+import { inferenceRows } from "./exported-inference.mjs";
 import { describeMachine } from "./machine.mjs";
 
 /** @import { Model } from "batch-cam/models" */
@@ -30,15 +31,22 @@ const { values } = parseArgs({
     file: { type: "string" },
     rounds: { type: "string", default: "15" },
     threads: { type: "string", default: "1" },
+    folder: { type: "string" },
+    batch: { type: "string", default: "8" },
+    networks: { type: "string", default: "vit_small_patch16_224,resnet50,convnext_tiny" },
+    only: { type: "string" },
+    clock: { type: "string", default: "wall" },
   },
 });
 
 /** @param {string} folder */
+const pythonIn = (folder) => installPython("zoo", values.venv ?? join(folder, "venv"));
+
+/** @param {string} folder */
 function exported(folder) {
   const name = "torchvision-resnet18";
-  const python = installPython("zoo", values.venv ?? join(folder, "venv"));
   const program = fileURLToPath(new URL("../scripts/zoo/zoo.py", import.meta.url));
-  execFileSync(python, ["-B", "-W", "ignore", program, "export", folder, name], { stdio: "ignore" });
+  execFileSync(pythonIn(folder), ["-B", "-W", "ignore", program, "export", folder, name], { stdio: "ignore" });
   return join(folder, `${name}.pt2`);
 }
 
@@ -112,26 +120,44 @@ function inTurns(works, rounds) {
   return times.map(median);
 }
 
-async function main() {
+/** @param {string} folder */
+async function compareWithOwn(folder) {
   setNumThreads(Number(values.threads));
   manualSeed(0);
+  const imported = await loadExportedModel(values.file ?? exported(folder));
+  const own = createModel("resnet18", { numClasses: CLASSES, inChannels: 3 });
+  own.loadStateDict(imported.stateDict());
+  const [theirs, ours] = [workOf(imported), workOf(own)];
+  const rows = Object.keys(ours).map((name) => {
+    const [a = 0, b = 0] = inTurns(
+      [theirs[name], ours[name]].map((work) => work ?? (() => {})),
+      Number(values.rounds),
+    );
+    return [name, a.toFixed(1), b.toFixed(1), (a / b).toFixed(3)];
+  });
+  console.log(`batches of ${BATCH}x3x${SIDE}x${SIDE} in float32, medians of ${values.rounds} rounds\n`);
+  console.log(markdownTable(["work", "imported, ms", "own, ms", "ratio"], rows));
+}
+
+/** @param {string} folder */
+async function compareWithPyTorch(folder) {
+  const { threads, networks, batch, rounds, clock } = values;
+  const rows = await inferenceRows(pythonIn(folder), {
+    ...{ networks: networks.split(","), folder: values.folder ?? folder },
+    ...{ threads, clock, rounds: Number(rounds), batch: Number(batch) },
+  });
+  console.log(`\ninference of ${batch} images of 224x224 in float32, the least of ${rounds} rounds (${clock} time)\n`);
+  const head = ["network", "imported, ms", "PyTorch, ms", "PyTorch channels last, ms", "ratio to the faster"];
+  console.log(markdownTable(head, rows));
+}
+
+async function main() {
   const folder = mkdtempSync(join(tmpdir(), "batch-cam-bench-"));
   try {
-    const imported = await loadExportedModel(values.file ?? exported(folder));
-    const own = createModel("resnet18", { numClasses: CLASSES, inChannels: 3 });
-    own.loadStateDict(imported.stateDict());
-    const [theirs, ours] = [workOf(imported), workOf(own)];
-    const rows = Object.keys(ours).map((name) => {
-      const [a = 0, b = 0] = inTurns(
-        [theirs[name], ours[name]].map((work) => work ?? (() => {})),
-        Number(values.rounds),
-      );
-      return [name, a.toFixed(1), b.toFixed(1), (a / b).toFixed(3)];
-    });
     const { cpu, cores, flags, platform } = describeMachine();
     console.log(`${cpu}, ${cores} cores (${flags.join(" ")}), ${platform}; ${values.threads} threads`);
-    console.log(`batches of ${BATCH}x3x${SIDE}x${SIDE} in float32, medians of ${values.rounds} rounds\n`);
-    console.log(markdownTable(["work", "imported, ms", "own, ms", "ratio"], rows));
+    if (values.only !== "inference") await compareWithOwn(folder);
+    if (values.only !== "training") await compareWithPyTorch(folder);
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }

@@ -15,7 +15,7 @@ const file = (path) => fileURLToPath(new URL(path, import.meta.url));
  * @param {{ env?: Record<string, string>, says: string }} options
  * @returns {Promise<Side>}
  */
-async function start(command, args, { env = {}, says }) {
+export async function start(command, args, { env = {}, says }) {
   const child = spawn(command, args, { stdio: ["pipe", "pipe", "inherit"], env: { ...process.env, ...env } });
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
   const answer = async () => {

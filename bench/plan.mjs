@@ -26,7 +26,11 @@ export const MODELS = {
 export const MEMORY_GOAL = 0.8;
 
 /** By default glibc returns freed memory to the kernel, and pages are faulted in again. These settings make it keep the memory. */
-const KEEPING = { MALLOC_MMAP_MAX_: "0", MALLOC_TRIM_THRESHOLD_: String(2 ** 40), MALLOC_TOP_PAD_: String(2 ** 26) };
+export const KEEPING = {
+  MALLOC_MMAP_MAX_: "0",
+  MALLOC_TRIM_THRESHOLD_: String(2 ** 40),
+  MALLOC_TOP_PAD_: String(2 ** 26),
+};
 
 /**
  * The ways to use PyTorch that are compared. For each kind, the fastest configuration on this machine is measured.
