@@ -128,8 +128,8 @@ explanations: 10
     throw new Error("the grid was over before its end could be cut off");
   }
 
-  async function gone(pid: number): Promise<void> {
-    for (const deadline = Date.now() + 60_000; Date.now() < deadline; await wait(20)) {
+  async function gone(pid: number, ms = 60_000): Promise<void> {
+    for (const deadline = Date.now() + ms; Date.now() < deadline; await wait(20)) {
       try {
         process.kill(pid, 0);
       } catch {
@@ -174,6 +174,16 @@ explanations: 10
     expect(broken.map(numbersOf)).toEqual(whole.map(numbersOf));
     expect(whole.map(({ status }) => status)).toEqual(["done", "done"]);
     for (const name of ["runs", "claims"]) expect(existsSync(join(storeOf("broken"), name))).toBe(false);
+  });
+
+  it("by a second signal leaves no process of a run behind", async () => {
+    const running = start(grid("twice", text));
+    const child = await midway("twice", running.child);
+    running.child.kill("SIGTERM");
+    for (; !running.text.err.includes("stopping"); ) await wait(5);
+    running.child.kill("SIGTERM");
+    expect(await running.ended).toBe(143);
+    await gone(child, 5_000);
   });
 
   it("can be run by two processes at the same time without running a run twice", async () => {

@@ -29,6 +29,9 @@ export async function runInChild(job: RunJob, { signal, onProgress, program }: C
   });
   child.on("message", (message) => onProgress(message as RunProgress));
   const stop = () => say(child, STOP);
+  // A grid that is ended at once, as by a second Ctrl-C, does not leave its runs behind.
+  const end = () => void child.kill("SIGKILL");
+  process.on("exit", end);
   signal.addEventListener("abort", stop);
   try {
     const closed = once(child, "close");
@@ -41,6 +44,7 @@ export async function runInChild(job: RunJob, { signal, onProgress, program }: C
       cause,
     });
   } finally {
+    process.off("exit", end);
     signal.removeEventListener("abort", stop);
   }
 }

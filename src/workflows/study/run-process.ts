@@ -1,13 +1,15 @@
 // The program of a run's process: it receives a job, and writes the run's record into the store.
 import { rm } from "node:fs/promises";
+import { Worker } from "node:worker_threads";
 import { BatchCamError } from "../../errors.ts";
 import type { TrainEvent } from "../../train/index.ts";
+import type { ParentWatch } from "./parent-watch.ts";
 import type { FailedRun, GridRunRecord } from "./records.ts";
 import { RUN_EXIT, type RunJob, type RunProgress, STOP } from "./run-protocol.ts";
 import { Store } from "./store.ts";
 
-/** Milliseconds after which a process that hangs is ended, if its grid has ended. */
-const ORPHAN_MS = 60_000;
+/** Milliseconds that a process whose grid has ended may take for a checkpoint. */
+const GRACE_MS = 10_000;
 /** Shortest time between two progress messages. */
 const PROGRESS_MS = 500;
 
@@ -91,11 +93,17 @@ function end(code: number): void {
   if (process.connected) process.disconnect();
 }
 
-// Ctrl-C and the closing of a terminal reach all of its processes. Receiving a signal twice has no further effect.
-for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => stop.abort());
+/** Stops after a checkpoint, or at once if a signal has arrived before. Ctrl-C reaches all processes of a terminal. */
+function onSignal(): void {
+  if (signalled) process.exit(RUN_EXIT.stopped);
+  signalled = true;
+  stop.abort();
+}
+
+let signalled = false;
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, onSignal);
+const watch: ParentWatch = { parent: process.ppid, graceMs: GRACE_MS };
+new Worker(new URL("./parent-watch.js", import.meta.url), { workerData: watch }).unref();
 process.stderr.on("error", () => {}); // the process that reads the pipe may have ended
 process.on("message", onMessage);
-process.on("disconnect", () => {
-  stop.abort();
-  setTimeout(() => process.exit(RUN_EXIT.stopped), ORPHAN_MS).unref();
-});
+process.on("disconnect", () => stop.abort());
