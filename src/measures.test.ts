@@ -18,8 +18,10 @@ const rangeText = ({ range: [low, high], counts, unit }: Measure): string => {
 };
 
 function row(name: string, measure: Measure): string {
-  const { definition, note, source = "", better, unit, digits } = measure;
-  const text = `${definition}${note === undefined ? "" : `. ${note}`}`.replaceAll("|", "\\|");
+  const { definition, note, missing, source = "", better, unit, digits } = measure;
+  const absent = missing === undefined ? undefined : `It has no value if ${missing}.`;
+  const sentences = [note, absent].filter((one) => one !== undefined);
+  const text = (sentences.length === 0 ? definition : `${definition}. ${sentences.join(" ")}`).replaceAll("|", "\\|");
   const shown = `${digits} decimals${unit === "" ? "" : `, ${unit}`}`;
   return `| \`${name}\` | ${measure.name} | ${better ?? ""} | ${rangeText(measure)} | ${shown} | ${text} | ${source} |`;
 }

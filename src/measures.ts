@@ -27,7 +27,12 @@ export interface Measure {
   counts?: string;
   /** Sentences about how to interpret the measure. */
   note?: string;
+  /** When the measure has no value, as a clause that can follow "because" and "if". */
+  missing?: string;
 }
+
+const NO_FOREGROUND =
+  "no image has a foreground that can be separated from its background (pixels above 0.1 that cover at most 80 % of the image)";
 
 /** The measure of a term that a program added to the loss under this name. */
 export const measureOfTerm = (name: string): Measure => ({
@@ -148,6 +153,7 @@ const MAPS = {
     better: "higher",
     definition: "mean cosine of all pairs of maps of one class, then the mean over classes",
     note: "A dead map is similar to nothing. A high value alone says little, because maps that are all the same reach 1.",
+    missing: "no class has two images",
   }),
   energyInForeground: share({
     name: "energy in the foreground",
@@ -158,6 +164,7 @@ const MAPS = {
       "share of a map's sum that is on the foreground of its image, the pixels brighter than 0.1; mean over the maps that are not dead",
     source: "relevance mass accuracy of Quantus",
     note: "Images whose foreground covers more than 80 % are left out.",
+    missing: NO_FOREGROUND,
   }),
   deadMaps: share({
     name: "share of dead maps",
@@ -239,6 +246,7 @@ const EXPLANATIONS = {
     definition: "share of maps whose maximum is on the foreground, the pixels above 0.1",
     source: "Zhang et al. 2016",
     note: "Images whose foreground covers more than 80 % are left out.",
+    missing: NO_FOREGROUND,
   }),
   energyInMask: share({
     name: "energy in what should not matter",
@@ -254,6 +262,7 @@ const EXPLANATIONS = {
     better: "higher",
     definition: "share of the foreground among as many of the highest pixels",
     source: "Quantus",
+    missing: NO_FOREGROUND,
   }),
   sparseness: number({
     name: "sparseness",
@@ -384,4 +393,15 @@ export function fullDefinition({ definition, source, better, note }: Measure): s
   const from = source === undefined ? "" : ` (${source})`;
   const direction = better === null ? "" : `; ${better} is better`;
   return `${definition}${from}${direction}${note === undefined ? "" : `. ${note}`}`;
+}
+
+/**
+ * Why a measure has no value, as a clause that can follow "because".
+ *
+ * @param deadMaps the share of the maps that are dead
+ */
+export function whyMissing(name: MeasureName, deadMaps: number | null | undefined): string {
+  const isAboutMaps = !Object.hasOwn(CLASSIFICATION, name) && !Object.hasOwn(TRAINING, name);
+  if (deadMaps === 1 && isAboutMaps) return "every map is dead (zero everywhere)";
+  return MEASURES[name].missing ?? "it is not defined for any of the images";
 }

@@ -1,7 +1,7 @@
 import { counted } from "../../counted.ts";
 import { DATASETS } from "../../data/description.ts";
 import { CUE_SETS, DECOY_SIDE } from "../../data/internal.ts";
-import { arrowOf, EXPLANATION_MEASURES, MEASURES } from "../../measures.ts";
+import { arrowOf, EXPLANATION_MEASURES, MEASURES, whyMissing } from "../../measures.ts";
 import type { SplitRecord } from "../../train/index.ts";
 import type { SpuriousRecord } from "../../workflows/index.ts";
 import type { ExplanationMetrics, LoadedRun, MetricName, MetricValue } from "../../workflows/internal.ts";
@@ -137,12 +137,6 @@ export interface LeftOut {
   why: string;
 }
 
-const OF_FOREGROUND: ReadonlySet<MetricName> = new Set([
-  "pointingGame",
-  "energyInForeground",
-  "relevanceRankAccuracy",
-] as const);
-
 /** Moves the metrics that are not defined for any image out of a method's values and into `leftOut`, with the reason. */
 export function withoutUndefined(found: ExplanationMetrics): ExplanationMetrics & { leftOut: LeftOut[] } {
   const entries = Object.entries(found.values) as [MetricName, { mean: number }][];
@@ -153,13 +147,7 @@ export function withoutUndefined(found: ExplanationMetrics): ExplanationMetrics 
 }
 
 function reasonsOf(missing: readonly MetricName[], { values }: ExplanationMetrics): LeftOut[] {
-  const dead = values.deadMaps?.mean === 1;
-  const reasonOf = (name: MetricName): string => {
-    if (dead) return "every map is dead (zero everywhere)";
-    return OF_FOREGROUND.has(name)
-      ? "no image has a foreground that can be separated from its background (pixels above 0.1 that cover at most 80 % of the image)"
-      : "it is not defined for any of the images";
-  };
+  const reasonOf = (name: MetricName): string => whyMissing(name, values.deadMaps?.mean);
   const reasons = [...new Set(missing.map(reasonOf))];
   return reasons.map((why) => ({ metrics: missing.filter((name) => reasonOf(name) === why), why }));
 }

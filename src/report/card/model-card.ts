@@ -1,7 +1,7 @@
 import { stringify } from "yaml";
 import { counted, theFirst } from "../../counted.ts";
 import { DATASETS } from "../../data/description.ts";
-import { arrowOf, MEASURES } from "../../measures.ts";
+import { arrowOf, MEASURES, whyMissing } from "../../measures.ts";
 import { MODEL_FAMILIES } from "../../models/description.ts";
 import type { EpochRecord, SplitRecord, StartEvent, TrainResult } from "../../train/index.ts";
 import { duration } from "../text/duration.ts";
@@ -155,6 +155,9 @@ function results({ result, start, ownData }: CardInput): string[] {
       `## Results\nOn the ${counted(test.images, "test image", formatCount)}, with the weights of epoch ${bestEpoch}, which was the best on the validation images:`,
     );
     parts.push(markdownTable(["measure", "value", "what it is"], rows));
+    const missing = names.filter((name) => figure(test[name]) === DASH);
+    for (const name of missing)
+      parts.push(`There is no ${MEASURES[name].name}, because ${whyMissing(name, test.deadMaps)}.`);
     parts.push(...classTable(start.classNames, test.classAccuracy));
   }
   if (history.length > 0)

@@ -51,6 +51,8 @@ export interface ColumnPlan extends TableColumn {
   cell(method: AnalysedMethod, group: AnalysisGroup): Omit<TableCell, "best">;
   /** The number that the methods are ranked by; null if it is missing. */
   rank(method: AnalysedMethod): number | null;
+  /** A sentence on values that are missing or are not over all images; null if there is nothing to say. */
+  gaps?(groups: readonly AnalysisGroup[]): string | null;
 }
 
 /** A table before it is filled. */
@@ -70,8 +72,10 @@ export function fillTable({ columns, ...texts }: TablePlan, groups: readonly Ana
     ...{ model: group.model, dataset: group.dataset },
     rows: rowsOf(group, kept).filter(({ cells }) => cells.some(({ csv }) => csv.some((value) => value !== null))),
   }));
+  const gaps = columns.flatMap((column) => column.gaps?.(groups) ?? []);
   return {
     ...texts,
+    note: [texts.note, ...new Set(gaps)].join(" "),
     columns: kept.map(({ head, better, csv }) => ({ head, better, csv })),
     sections: sections.filter(({ rows }) => rows.length > 0),
   };

@@ -1,7 +1,15 @@
-import { MEASURES } from "../../measures.ts";
+import { MEASURES, whyMissing } from "../../measures.ts";
 import type { AnalysedMethod, AnalysisGroup, MeasureId } from "../../workflows/internal.ts";
-import { columnHead, columnName, differenceUnit, shownValue, signedText, spreadText } from "../text/measure-text.ts";
-import { DASH, formatNumber, pText } from "../text/numbers.ts";
+import {
+  capital,
+  columnHead,
+  columnName,
+  differenceUnit,
+  shownValue,
+  signedText,
+  spreadText,
+} from "../text/measure-text.ts";
+import { DASH, formatCount, formatNumber, pText } from "../text/numbers.ts";
 import { type ColumnPlan, fillTable, type ReportTable, type TablePlan } from "./table.ts";
 
 const BOLD = "Bold: the best of its group among the methods that use no masks; bold does not imply a test.";
@@ -70,6 +78,7 @@ function spreadColumn(id: MeasureId): ColumnPlan {
     head: columnHead(label),
     better: label.better,
     csv: [`${id}.mean`, `${id}.deviation`],
+    gaps: (groups) => gapsOf(id, groups),
     // The values are compared as they are shown, so that equal texts are equally good.
     rank: ({ values }) => (Number.isFinite(values[id].mean) ? shownValue(label, values[id].mean) : null),
     cell: ({ values }) => {
@@ -78,6 +87,18 @@ function spreadColumn(id: MeasureId): ColumnPlan {
       return { text, csv: [finite(mean), finite(deviation)] };
     },
   };
+}
+
+/** A sentence on methods for which a measure has no value, or is not defined for some of the images. */
+function gapsOf(id: MeasureId, groups: readonly AnalysisGroup[]): string | null {
+  const found = groups.flatMap(({ methods }) => methods.map(({ values, coverage }) => ({ values, of: coverage[id] })));
+  const name = capital(columnName(MEASURES[id]));
+  const lacking = found.find(({ of }) => of?.defined === 0);
+  if (lacking !== undefined) return `${name} is ${DASH} because ${whyMissing(id, lacking.values.deadMaps.mean)}.`;
+  const parts = found.flatMap(({ of }) => (of !== null && of.defined < of.images ? [of] : []));
+  if (parts.length === 0) return null;
+  const least = parts.reduce((a, b) => (b.defined / b.images < a.defined / a.images ? b : a));
+  return `${name} is defined for ${formatCount(least.defined)} of ${formatCount(least.images)} images at least: the others have a dead map or, for measures of the foreground, none that can be separated.`;
 }
 
 /** Formats a difference with its confidence interval, p, and p after Holm's correction. */

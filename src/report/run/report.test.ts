@@ -241,6 +241,21 @@ describe("renderRunReport", () => {
     expect(visible).toContain("–");
   });
 
+  it("says why a measure has no value", async () => {
+    const page = (changes: Partial<SplitRecord>) => {
+      const result = { ...run("guided").result, test: { ...TEST, ...changes } };
+      return renderRunReport(input({ runs: [run("guided", { result })] })).then(textOf);
+    };
+    expect(await page({ energyInForeground: Number.NaN })).toMatch(
+      /Energy in the foreground has no value, because no image has a foreground that can be separated/,
+    );
+    expect(await page({ energyInForeground: Number.NaN, coherence: Number.NaN, deadMaps: 1 })).toMatch(
+      /oherence .* and energy in the foreground have no value, because every map is dead/,
+    );
+    expect(await page({ coherence: Number.NaN })).toMatch(/has no value, because no class has two images/);
+    expect(await page({})).not.toMatch(/no value/);
+  });
+
   it("escapes every text that it is given", async () => {
     const hostile = `<script>alert("x")</script>'&`;
     const guided = brief("guided", { config: { [hostile]: hostile, nested: { [hostile]: [hostile] } } });

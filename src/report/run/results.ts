@@ -1,11 +1,12 @@
 import { wordFor } from "../../counted.ts";
-import { MEASURES } from "../../measures.ts";
+import { MEASURES, whyMissing } from "../../measures.ts";
+import { inWords } from "../../registry.ts";
 import { arrowMarkup } from "../page/definitions.ts";
 import { type Markup, markup } from "../page/markup.ts";
 import { capital, testName } from "../text/measure-text.ts";
 import { DASH, formatCount, formatNumber } from "../text/numbers.ts";
 import type { ReportedRun, RunReportInput } from "./input.ts";
-import { accuracyError, compare, JUDGED_BY, type JudgedBy, resultText } from "./measures.ts";
+import { accuracyError, compare, JUDGED_BY, type JudgedBy, resultText, runValue } from "./measures.ts";
 
 /** The table of results: a row for each measure, a column for each run, and the difference if there are both runs. */
 export function resultsTable({ runs }: RunReportInput): Markup {
@@ -42,8 +43,30 @@ function imagesInWords(runs: readonly ReportedRun[]): string {
   return `${counts.map(formatCount).join(" and ")} ${wordFor(counts.at(-1), "image")}`;
 }
 
+/** A sentence for each reason why measures have no value in the table. */
+function missingLines(runs: readonly ReportedRun[]): string[] {
+  const named = new Map<string, string[]>();
+  for (const name of JUDGED_BY) {
+    const without = runs.filter(({ result }) => runValue(name, result) === null);
+    const [first] = without;
+    if (first === undefined) continue;
+    const who = without.length === runs.length ? "" : ` for the ${first.name} run`;
+    const why = `no value${who}, because ${reasonOf(name, first.result)}.`;
+    named.set(why, [...(named.get(why) ?? []), testName(name)]);
+  }
+  return Array.from(
+    named,
+    ([why, names]) => `${capital(inWords(names))} ${wordFor(names.length, "has", "have")} ${why}`,
+  );
+}
+
+function reasonOf(name: JudgedBy, result: ReportedRun["result"]): string {
+  if (name === "secondsPerEpoch") return "no epoch has ended";
+  return result.test === null ? "the run has not been evaluated yet" : whyMissing(name, result.test.deadMaps);
+}
+
 function notes(runs: readonly ReportedRun[]): Markup[] {
-  const lines: string[] = [];
+  const lines: string[] = missingLines(runs);
   const [first, second] = runs;
   const error = first && second ? accuracyError(first.result, second.result) : null;
   if (error !== null) {

@@ -1,4 +1,4 @@
-import { MEASURE_IDS, type MeasureId, measured } from "./measures.ts";
+import { type Coverage, coverageOf, MEASURE_IDS, type MeasureId, measured } from "./measures.ts";
 import { holm, type PairedTest, pairedTest } from "./paired-test.ts";
 import type { DoneRun, GridRunRecord, MethodKind } from "./records.ts";
 import { summariseSpurious } from "./spurious-summary.ts";
@@ -23,6 +23,8 @@ export interface AnalysedMethod {
   done: DoneRun[];
   failed: number;
   values: Record<MeasureId, Spread>;
+  /** The images for which each measure of maps is defined, in the run with the fewest; null for a measure that was not taken. */
+  coverage: Record<MeasureId, Coverage | null>;
   /** The effects relative to plain training with the same seeds. Null for plain training itself, and if the group has none. */
   effects: Record<MeasureId, Effect> | null;
   /** Time of a step relative to plain training with the same seed; NaN if plain training has not finished that seed. */
@@ -91,8 +93,11 @@ function methodOf(rows: readonly GridRunRecord[], gaps: ReadonlyMap<string, numb
   const values = Object.fromEntries(
     MEASURE_IDS.map((id) => [id, spread(done.map((record) => measured(record, id)))]),
   ) as Record<MeasureId, Spread>;
+  const coverage = Object.fromEntries(
+    MEASURE_IDS.map((id) => [id, coverageOf(done, id)]),
+  ) as AnalysedMethod["coverage"];
   return {
-    ...{ method: first.method, kind: first.kind, done, failed: rows.length - done.length, values },
+    ...{ method: first.method, kind: first.kind, done, failed: rows.length - done.length, values, coverage },
     ...{ effects: null, overhead: spread([]), gapClosed: gaps.get(keyOf(first)) ?? null },
   };
 }

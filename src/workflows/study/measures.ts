@@ -40,3 +40,26 @@ function explained<T extends MetricName>(...names: T[]): Record<T, (record: Done
   const entries = names.map((name) => [name, ({ explanations }: DoneRun) => explanations?.values?.[name]?.mean]);
   return Object.fromEntries(entries);
 }
+
+/** The images for which a run's measure is defined, and those that were measured. */
+export interface Coverage {
+  defined: number;
+  images: number;
+}
+
+/** How many images a measure of maps is defined for, in the run with the fewest; null if no run was judged by it. */
+export function coverageOf(records: readonly DoneRun[], id: MeasureId): Coverage | null {
+  const found = records.flatMap((record) => coverageOfRun(record, id) ?? []);
+  if (found.length === 0) return null;
+  return found.reduce((a, b) => (b.defined / b.images < a.defined / a.images ? b : a));
+}
+
+function coverageOfRun(record: DoneRun, id: MeasureId): Coverage | null {
+  const { explanations, test } = record;
+  const value = (explanations?.values as Record<string, { undefined: number } | undefined> | undefined)?.[id];
+  const isOfTest = Object.hasOwn(test, id);
+  const images = isOfTest ? test.images : (explanations?.images ?? 0);
+  if (!isOfTest && value === undefined) return null;
+  const missing = isOfTest ? 0 : (value?.undefined ?? 0);
+  return { defined: measured(record, id) === null ? 0 : images - missing, images };
+}
