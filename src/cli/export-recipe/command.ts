@@ -4,7 +4,8 @@ import { recipeOf, SOURCES } from "./recipe.ts";
 
 /** Names that are safe in a string of Python: those of timm ("hf-hub:timm/resnet18.a1_in1k"), torchvision, and dotted paths. */
 const NAME = /^[\w./:@+-]+$/;
-const CLASS = /^[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*$/;
+/** A module and a class in it. */
+const CLASS = /^[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+$/;
 
 const ExportRecipeConfig = z
   .strictObject({
@@ -19,7 +20,8 @@ const ExportRecipeConfig = z
   })
   .refine(({ source, model }) => source !== "own" || model === undefined || CLASS.test(model), {
     path: ["model"],
-    message: "a module and a class, such as my_model.MyModel, with --source own",
+    message:
+      "a module and a class with a dot between them, such as my_model.MyModel for the class MyModel in my_model.py, with --source own",
   });
 
 export const exportRecipeCommand = defineCommand({

@@ -32,9 +32,17 @@ describe("batch-cam export-recipe", () => {
     );
   });
 
+  it("keeps the pretrained weights of torchvision where the classes are other ones", async () => {
+    const { out } = await print("--source", "torchvision", "--model", "resnet18", "--classes", "3");
+    expect(out).toContain('get_model("resnet18", weights="DEFAULT").state_dict()');
+    expect(out).toContain('get_model("resnet18", weights=None, num_classes=3).eval()');
+  });
+
   it.each([
     [["--model", 'x"); import os; ("'], /--model must be the name of a model/],
     [["--source", "own", "--model", "1x"], /--model must be a module and a class/],
+    [["--source", "own", "--model", "name"], /must be a module and a class with a dot between them, .* got "name"/],
+    [["--source", "own", "--model", "nets."], /with a dot between them/],
     [["--source", "tim"], /did you mean "timm"|timm, torchvision/],
     [["--image-size", "0"], /--image-size/],
   ])("refuses %s", async (argv, message) => {

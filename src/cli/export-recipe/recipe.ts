@@ -14,8 +14,9 @@ export interface RecipeOptions {
  * The Python that exports a model as a program of torch.export (.pt2): in evaluation mode, with a batch of any size. The
  * example has two images, because torch.export would fix a batch of one.
  */
-export function recipeOf(source: Source, { model, imageSize, classes }: RecipeOptions): string {
-  const { title, lines, name } = MAKERS[source](model, classes);
+export function recipeOf(source: Source, options: RecipeOptions): string {
+  const { title, lines, name } = MAKERS[source](options);
+  const { imageSize } = options;
   return [
     `# ${title}`,
     ...lines,
@@ -36,8 +37,17 @@ interface Made {
 
 const LOAD = 'torch.load("weights.pth", map_location="cpu", weights_only=True)';
 
-const MAKERS: Readonly<Record<Source, (model: string | undefined, classes: number | undefined) => Made>> = {
-  timm: (name = "resnet18", classes) => ({
+/** torchvision gives pretrained weights to its own number of classes alone, so all but the last layer are copied. */
+const withNewHead = (name: string, classes: number): string[] => [
+  `pretrained = torchvision.models.get_model("${name}", weights="DEFAULT").state_dict()`,
+  `model = torchvision.models.get_model("${name}", weights=None, num_classes=${classes}).eval()`,
+  "new = model.state_dict()  # the last layer keeps its random weights",
+  "kept = {k: v for k, v in pretrained.items() if k in new and v.shape == new[k].shape}",
+  "model.load_state_dict(kept, strict=False)",
+];
+
+const MAKERS: Readonly<Record<Source, (options: RecipeOptions) => Made>> = {
+  timm: ({ model: name = "resnet18", classes, imageSize }) => ({
     title: "A model of timm (pip install torch timm)",
     lines: [
       "import timm",
@@ -45,25 +55,27 @@ const MAKERS: Readonly<Record<Source, (model: string | undefined, classes: numbe
       "",
       `model = timm.create_model("${name}", pretrained=True${classes === undefined ? "" : `, num_classes=${classes}`}).eval()`,
       `# Your own weights: pretrained=False, then model.load_state_dict(${LOAD})`,
+      'if hasattr(model, "set_input_size"):  # a ViT, a Swin and others are made for one size',
+      `    model.set_input_size(img_size=(${imageSize}, ${imageSize}))`,
     ],
     name,
   }),
-  torchvision: (name = "resnet18", classes) => ({
+  torchvision: ({ model: name = "resnet18", classes }) => ({
     title: "A model of torchvision (pip install torch torchvision)",
     lines: [
       "import torch",
       "import torchvision",
       "",
-      classes === undefined
-        ? `model = torchvision.models.get_model("${name}", weights="DEFAULT").eval()`
-        : `model = torchvision.models.get_model("${name}", weights=None, num_classes=${classes}).eval()`,
+      ...(classes === undefined
+        ? [`model = torchvision.models.get_model("${name}", weights="DEFAULT").eval()`]
+        : withNewHead(name, classes)),
       `# Your own weights: weights=None, then model.load_state_dict(${LOAD})`,
     ],
     name,
   }),
-  own: (path = "my_model.MyModel", classes) => {
+  own: ({ model: path = "my_model.MyModel", classes }) => {
     const dot = path.lastIndexOf(".");
-    const [module, name] = dot < 0 ? ["my_model", path] : [path.slice(0, dot), path.slice(dot + 1)];
+    const [module, name] = [path.slice(0, dot), path.slice(dot + 1)];
     return {
       title: "A model of your own: its forward takes images (N, C, H, W) and gives logits (N, classes)",
       lines: [
