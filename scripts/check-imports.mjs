@@ -15,6 +15,7 @@ const EVERYWHERE = [
   "src/atomic-file.ts",
   "src/regular-file.ts",
   "src/counted.ts",
+  "src/notes.ts",
   "src/registry.ts",
   "src/measures.ts",
 ];

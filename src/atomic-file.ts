@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
-import { rmdirSync } from "node:fs";
-import { type FileHandle, link, mkdir, open, rename, rm, stat } from "node:fs/promises";
+import { constants, rmdirSync } from "node:fs";
+import { access, type FileHandle, link, mkdir, open, rename, rm, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { BatchCamError } from "./errors.ts";
 
@@ -61,6 +61,20 @@ export async function makeFolder(path: string): Promise<void> {
     await makeFolders(path);
   } catch (error) {
     throw fileFault(`cannot make the folder ${path}`, error);
+  }
+}
+
+/**
+ * Makes a folder if it is missing, and checks that files can be written into it, before work is done whose result goes there.
+ *
+ * @throws E_IO if not
+ */
+export async function expectWritableFolder(path: string): Promise<void> {
+  await makeFolder(path);
+  try {
+    await access(path, constants.W_OK);
+  } catch (error) {
+    throw fileFault(`cannot write into ${path}`, error);
   }
 }
 

@@ -7,6 +7,7 @@ import { train } from "../src/train.ts";
 import { cli } from "./support/cli.ts";
 import { drawClass } from "./support/image-folder.ts";
 import { BIN, runNode } from "./support/node-process.ts";
+import { changedProgram } from "./support/program-file.ts";
 import { temporaryFolder } from "./support/temporary-folder.ts";
 
 const FIXTURES = join(import.meta.dirname, "fixtures/exported");
@@ -33,17 +34,72 @@ beforeAll(async () => {
   for (const name of ["bird", "cat", "dog"]) await drawClass(images, name, { count: 20 });
 });
 
+/** A folder with few images of three classes. */
+async function fewImages(): Promise<string> {
+  const few = join(folder, "few");
+  if (!existsSync(few)) for (const name of ["bird", "cat", "dog"]) await drawClass(few, name, { count: 12 });
+  return few;
+}
+
 describe("training an exported model on a folder of images", () => {
   it("takes the size and channels of the images from the file, and replaces the last layer for the data's classes", async () => {
     const { code, err } = await train3("--experiment", "guided");
     expect(code, err).toBe(0);
     expect(err).toContain("mine has 5 classes, and the data have 3: fc was replaced by a new layer");
-    expect(err).toContain("ImageNet's");
+    expect(err).toMatch(/^note: normalization: .*ImageNet's/m);
+    expect(err).toMatch(/^note: model: mine has 5 classes/m);
     const config = JSON.parse(readFileSync(join(folder, "runs/guided/config.json"), "utf8"));
     expect(config).toMatchObject({ model, imageSize: 20, imageChannels: 3 });
     const record = JSON.parse(readFileSync(join(folder, "runs/guided/model.json"), "utf8"));
     expect(record).toMatchObject({ file: model, sha256: expect.stringMatching(/^[0-9a-f]{64}$/) });
     expect(readFileSync(join(folder, "runs/guided/model.pt2"))).toEqual(readFileSync(model));
+  });
+
+  it.each<[string, (path: string) => void, RegExp]>([
+    ["is replaced", (path) => copyFileSync(VIT, path), /brief\.pt2 has changed since it was read: start the run again/],
+    ["is removed", (path) => rmSync(path), /brief\.pt2 cannot be read any more \(.*since it was read: start/],
+  ])("refuses to begin if the file %s while the run is set up", async (_, change, message) => {
+    const brief = join(folder, "brief.pt2");
+    copyFileSync(BRANCHES, brief);
+    let done = false;
+    const onEvent = () => {
+      if (!done) change(brief);
+      done = true;
+    };
+    const given = { model: brief as `${string}.pt2`, dataset: "folder", dataDir: images, output: folder } as const;
+    const options = { experiment: "brief", plain: true, epochs: 1, overwrite: true } as const;
+    await expect(train({ ...given, ...options }, { onEvent })).rejects.toMatchObject({
+      code: "E_IO",
+      message: expect.stringMatching(message),
+    });
+  });
+
+  it("refuses a file for a fixed number of images before the run begins", async () => {
+    const fixed = await changedProgram(folder, (json) => {
+      const text = JSON.stringify(json.graph_module).replaceAll(
+        /\{"as_expr":\{[^{}]*(?:\{[^{}]*\}[^{}]*)*\}\}/g,
+        '{"as_int":2}',
+      );
+      json.graph_module = JSON.parse(text);
+    });
+    const { code, err } = await cli(
+      "train",
+      "--model",
+      fixed,
+      "--dataset",
+      "folder",
+      "--data-dir",
+      images,
+      "--experiment",
+      "fixed",
+      "--output",
+      folder,
+    );
+    expect(err).toMatch(
+      /train: --model: .* was exported for exactly 2 images at a time, .* batch-cam export-recipe prints how/,
+    );
+    expect(code).toBe(2);
+    expect(existsSync(join(folder, "fixed/config.json"))).toBe(false);
   });
 
   it("names the file and the folder of images in the title of the report, without their paths", () => {
@@ -211,6 +267,61 @@ describe("an exported model without a run", () => {
     expect(out).toContain("logits of 5 classes, by fc");
     expect(out).toMatch(/^mix \* +\[N, 16, 20, 20\]/m);
     expect(out).toMatch(/^ {2}mix\.0 +\[N, 16, 20, 20\]/m);
+    expect((await cli("models", BRANCHES)).out).toBe(out);
+  });
+
+  const rowsOf = (out: string) => [...out.matchAll(/^ *([\w.]+)(?: \*)? +\[N, /gm)].map(([, path]) => path as string);
+
+  it("is shown in the order in which its modules run, each before those inside it", async () => {
+    const { out } = await cli("models", join(FIXTURES, "timm_resnet_bottleneck.pt2"));
+    const paths = rowsOf(out);
+    const inOrder = (...names: string[]) => expect(paths.filter((path) => names.includes(path))).toEqual(names);
+    inOrder(
+      "conv1",
+      "bn1",
+      "act1",
+      "maxpool",
+      "layer1",
+      "layer1.0",
+      "layer1.0.conv1",
+      "layer1.0.bn1",
+      "layer2",
+      "layer4",
+    );
+    expect(new Set(paths).size).toBe(paths.length);
+    expect(out).toMatch(/^module that gives maps +output +class$/m);
+    expect(out).toMatch(/^conv1 .* Conv2d$/m);
+    expect(out).not.toMatch(/\] +maps/);
+  });
+
+  it("is shown with the kind of each output if it has tokens", async () => {
+    const { out } = await cli("models", VIT);
+    expect(out).toMatch(/^module that gives maps +output +kind +class$/m);
+    expect(out).toMatch(/^ {2}blocks\.0 .* tokens: 1 \+ 4 x 4 +Block$/m);
+    expect(rowsOf(out).indexOf("patch_embed")).toBeLessThan(rowsOf(out).indexOf("blocks"));
+  });
+
+  it.each(["train", "find-lr", "evaluate", "explain"])(
+    "given to %s as a word, is named as a model",
+    async (command) => {
+      const { code, err } = await cli(command, "my.pt2");
+      expect(code).toBe(2);
+      expect(err).toContain(`${command}: "my.pt2" is an exported model: write --model my.pt2\n`);
+    },
+  );
+
+  it("is evaluated with warnings about the judged split alone, which name flags of the command", async () => {
+    const about = async (...split: string[]) => {
+      const given = ["--model", THREE, "--dataset", "folder", "--data-dir", await fewImages()];
+      return (await cli("evaluate", ...given, "--limit", "2", "--steps", "2", "--no-randomise", ...split)).err;
+    };
+    const warningsIn = (err: string) => err.split("\n").filter((line) => line.startsWith("warning: "));
+    expect(warningsIn(await about())).toEqual([
+      expect.stringMatching(/^warning: test has fewer than 5 images of classes .*\(--test-fraction\)/),
+    ]);
+    const [first, ...others] = warningsIn(await about("--split", "val"));
+    expect(first).toMatch(/^warning: val has /);
+    expect([first, ...others].join()).not.toMatch(/test|train|val-?images/i);
   });
 });
 

@@ -42,7 +42,7 @@ const SMALL: TrainConfigInput = {
 let runs = 0;
 async function run(config: TrainConfigInput): Promise<TrainResult & { said: string[]; kept: Record<string, unknown> }> {
   const said: string[] = [];
-  const onEvent = (event: TrainEvent) => void (event.type === "warning" && said.push(event.message));
+  const onEvent = (event: TrainEvent) => void (event.type === "note" && said.push(event.message));
   const result = await train({ ...SMALL, experiment: `run${runs++}`, ...config }, { onEvent });
   const kept = JSON.parse(readFileSync(join(result.runDirectory, "config.json"), "utf8")) as Record<string, unknown>;
   return { ...result, said: said.filter((line) => line.startsWith("normalization:")), kept };

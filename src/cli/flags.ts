@@ -4,6 +4,7 @@ import { DATASET_NAMES, TrainConfig } from "../config/index.ts";
 import { expectation, type FieldSchema, fieldsOf, hint, numberIn, typesOf } from "../config/internal.ts";
 import { ownDataset } from "../data/sources/own-dataset.ts";
 import { BatchCamError } from "../errors.ts";
+import { isExportedPath } from "../models/exported/description.ts";
 import { quoted } from "./shell-word.ts";
 
 /** A command-line flag, derived from one field of a schema. */
@@ -109,6 +110,8 @@ function takeOperand(
   word: string,
   { operand, flags, what }: Grammar & { what: string },
 ): void {
+  const exported = operand?.key === "model" ? undefined : exportedHint(word, flags);
+  if (exported !== undefined) throw fault(what, exported);
   if (operand === undefined) throw fault(what, `unexpected argument "${word}"${strayHint(word, flags)}`);
   const { key, name, many, advice } = operand;
   const instead = advice?.(word);
@@ -116,6 +119,13 @@ function takeOperand(
   if (many) values[key] = [...((values[key] as string[] | undefined) ?? []), word];
   else if (key in values) throw fault(what, `${name} is given twice, the second time as "${word}"`);
   else values[key] = word;
+}
+
+/** What to do about the path of an exported model that no flag names; undefined for other words and for commands without models. */
+function exportedHint(word: string, flags: readonly Flag[]): string | undefined {
+  const flag = flags.find(({ key }) => key === "model" || key === "models");
+  if (flag === undefined || !isExportedPath(word)) return undefined;
+  return `"${word}" is an exported model: write --${flag.name} ${quoted(word)}`;
 }
 
 /** Advice if the word is the name of a data set, or a folder or file of images. */

@@ -1,3 +1,5 @@
+import { NOTE } from "../notes.ts";
+
 /** A stream to which a command writes, such as `process.stdout` or a test's array of strings. */
 export interface OutputStream {
   write(text: string): unknown;
@@ -31,11 +33,13 @@ export function processIo(): CliIo {
   return { stdout, stderr, env, signals: process, exit: (code) => process.exit(code) };
 }
 
-/** Prints the process's warnings, including libtorch's, in the command line's format instead of Node's. */
+/** Prints the process's warnings and notes, including libtorch's warnings, in the command line's format instead of Node's. */
 function showWarnings(): void {
   if (process.listenerCount("warning") === 0) return; // NODE_NO_WARNINGS is set
   process.removeAllListeners("warning");
-  process.on("warning", ({ message }) => process.stderr.write(`warning: ${message}\n`));
+  process.on("warning", ({ name, message }) => {
+    process.stderr.write(`${name === NOTE ? "note" : "warning"}: ${message}\n`);
+  });
 }
 
 let complained = false;

@@ -1,5 +1,5 @@
 // Names that other folders of the project use, in addition to the public ones (index.ts). This is not an entry of the package.
-export { datasetOptions, heldOutValidation, loadData } from "./data/configured-data.ts";
+export { datasetOptions, heldOutValidation, type JudgedSplit, loadData } from "./data/configured-data.ts";
 export { comparePrototypes, type KnownData, loadKnownData } from "./data/known-data.ts";
 export {
   type BroughtNormalization,

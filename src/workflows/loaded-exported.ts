@@ -10,6 +10,7 @@ import {
   camLayerOf,
   disposeAll,
   expectImagesFor,
+  type JudgedSplit,
   loadData,
   normalizationNote,
   normalizationOfExported,
@@ -58,11 +59,13 @@ export async function openExported(
  * images. The caller disposes of the result.
  *
  * @param operation the operation at the start of errors
+ * @param judged the split that it is judged on, which the notes are about
  * @throws E_CONFIG for images of another size; E_DATA for data with another number of classes
  */
 export async function openExportedOn(
   input: TrainConfigInput & { model: string },
   operation: string,
+  judged: JudgedSplit = "test",
 ): Promise<LoadedRun> {
   const path = input.model;
   const model = await openFloat32(path);
@@ -73,7 +76,7 @@ export async function openExportedOn(
   try {
     const chosen = normalizationOfExported(model, input)?.choice ?? {};
     const config = parseTrainConfig({ ...withImagesOf(model, input), ...chosen, plain: true }, { what: operation });
-    const found = await loadData(config);
+    const found = await loadData(config, { judged });
     dispose.push(() => found.dispose());
     const test = found.test ?? found.val;
     expectImagesFor(model, test.images, { operation, path });

@@ -17,6 +17,7 @@ import {
   summariseSpurious,
 } from "../../workflows/internal.ts";
 import type { CommandCall, Outcome } from "../command.ts";
+import { warnTo } from "../warn.ts";
 import { inGridFile } from "./input.ts";
 import { failureLines, listTable, spuriousTable, summaryTable } from "./lines.ts";
 import { CompareProgress } from "./progress.ts";
@@ -66,8 +67,7 @@ export async function runCompare({ onFinished }: CompareParts, call: CompareCall
   if (leaning.length > 0) stdout.write(`\n${spuriousTable(leaning)}`);
   for (const line of failures) stderr.write(`failed: ${line}\n`);
   if (grid.report) {
-    const warn = (message: string) => stderr.write(`warning: ${message}\n`);
-    stdout.write(await onFinished({ grid, folder: store.folder, records }, warn));
+    stdout.write(await onFinished({ grid, folder: store.folder, records }, warnTo(stderr)));
   }
   stdout.write(`results: ${store.folder}\n`);
   return failures.length > 0 || records.length < runs.length ? "failed" : "done";

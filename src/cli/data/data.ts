@@ -18,9 +18,9 @@ import { camFigure, type FigureInput } from "../../report/index.ts";
 import { type Tensor, tidy } from "../../tensor/index.ts";
 import { datasetOptions } from "../../train/internal.ts";
 import type { CommandCall, Outcome } from "../command.ts";
-import { inFlags } from "../flags.ts";
 import { formatTable } from "../table.ts";
 import { percent } from "../train/progress-lines.ts";
+import { warnTo } from "../warn.ts";
 import { checkData, type DataChecks } from "./checks.ts";
 
 /** `batch-cam data`: loads a data set, which also checks it, and prints its splits and classes. */
@@ -35,7 +35,7 @@ export async function runData({
   const dataset = await loadDataset(given.dataset, datasetOptions(given));
   try {
     const checks = checkData(dataset, given.dataDir ?? given.dataset);
-    for (const warning of checks.warnings) stderr.write(`warning: ${inFlags(warning)}\n`);
+    checks.warnings.forEach(warnTo(stderr));
     const shape = prototypeShape(dataset.train);
     if (json) stdout.write(`${JSON.stringify({ ...dataSummary(dataset, checks), prototypes: shape })}\n`);
     else stdout.write(`${tableOf(dataset, { label, heldOut: checks.heldOut })}${describeShape(shape)}\n`);

@@ -1,5 +1,5 @@
 import { basename, dirname, join } from "node:path";
-import { makeFolder, writeFileAtomically } from "../../atomic-file.ts";
+import { expectWritableFolder, writeFileAtomically } from "../../atomic-file.ts";
 import type { MethodName } from "../../cam/index.ts";
 import type { EvaluateConfig } from "../../config/index.ts";
 import { BatchCamError } from "../../errors.ts";
@@ -16,6 +16,7 @@ import {
 } from "../../workflows/internal.ts";
 import type { CommandCall, Outcome } from "../command.ts";
 import { methodsOf } from "../explain/plan.ts";
+import { warnTo } from "../warn.ts";
 import { type EvaluationRecord, formatEvaluation, withoutUndefined } from "./evaluation-lines.ts";
 import { EvaluationProgress } from "./progress.ts";
 import { openSubject } from "./subject.ts";
@@ -27,21 +28,18 @@ export async function runEvaluate(call: EvaluateCall): Promise<Outcome> {
   const { config, stdout, stderr } = call;
   if (config.threads !== undefined) setNumThreads(config.threads);
   const methods = methodsOf("evaluate", config.method);
-  const onWarning = (message: string) => stderr.write(`warning: ${message}\n`);
-  const subject = await openSubject(config, onWarning);
+  const subject = await openSubject(config, warnTo(stderr));
   const progress = new EvaluationProgress(stderr);
   try {
-    const record = await evaluateRun(subject, methods, { call, progress });
-    progress.stop();
     const name = config.split === "test" ? "evaluation.json" : `evaluation-${config.split}.json`;
     const folder = config.model === undefined ? dirname(dirname(subject.checkpoint)) : config.output;
     const file = folder === undefined ? null : join(folder, name);
+    if (folder !== undefined) await expectWritableFolder(folder);
+    const record = await evaluateRun(subject, methods, { call, progress });
+    progress.stop();
     const kept = file === null ? [] : await earlier(file, record);
     const all = { ...record, explanations: [...record.explanations, ...kept] };
-    if (file !== null) {
-      await makeFolder(dirname(file));
-      await writeFileAtomically(file, `${JSON.stringify(all, null, 2)}\n`);
-    }
+    if (file !== null) await writeFileAtomically(file, `${JSON.stringify(all, null, 2)}\n`);
     if (config.json) stdout.write(`${JSON.stringify(record, null, 2)}\n`);
     else {
       stdout.write(formatEvaluation(record, subject, stdout.isTTY ? stdout.columns : undefined));

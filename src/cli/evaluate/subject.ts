@@ -17,6 +17,7 @@ export async function openSubject(config: EvaluateConfig, onWarning: (message: s
     const subject = await openExportedOn(
       { ...data, model, dataDir, camLayer } as Parameters<typeof openExportedOn>[0],
       "evaluate",
+      config.split,
     );
     for (const note of subject.notes) onWarning(note);
     return subject;

@@ -8,6 +8,7 @@ import { inFlags } from "../flags.ts";
 import { oneLine } from "../safe-output.ts";
 import { createCounter } from "../train/progress.ts";
 import { percent } from "../train/progress-lines.ts";
+import { warnTo } from "../warn.ts";
 import { ExplanationFiles } from "./files.ts";
 import { planExplanation, type SkippedFile } from "./plan.ts";
 
@@ -30,7 +31,7 @@ export async function runExplain({ config, stdout, stderr, signal }: ExplainCall
     skipped,
     signal,
     say: (message) => void stdout.write(`${message}\n`),
-    onWarning: (message) => void stderr.write(`warning: ${message}\n`),
+    onWarning: warnTo(stderr),
   });
   let files: ExplanationFiles | undefined;
   const counter = createCounter(stderr, "explained", plan.count, { burst: config.batchSize });

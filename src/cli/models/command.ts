@@ -10,13 +10,14 @@ const ModelsConfig = z.strictObject({
   model: z
     .union([z.enum(MODEL_NAMES), exportedPath()])
     .optional()
-    .describe("print only this model; of an exported one (.pt2), print the tree of its maps"),
+    .describe("print only this model; of an exported one (.pt2), print its modules that give maps"),
 });
 
 export const modelsCommand = defineCommand({
   name: "models",
   summary: "Print the models with their parameters, multiply-adds, and the map size of each stage for an image size.",
   config: ModelsConfig,
+  operand: { key: "model", name: "MODEL" },
   async run({ config, stdout }) {
     if (config.model !== undefined && isExportedPath(config.model)) {
       const { exportedTree } = await import("./exported-tree.ts");

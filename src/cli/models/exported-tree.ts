@@ -22,7 +22,8 @@ export async function exportedTree(path: string): Promise<string> {
     ["target layer", targetOf(model)],
   ];
   const head = [`${exportedName(path)} (${model.pythonType})`, ...facts.map(([name, fact]) => `${name}: ${fact}`)];
-  return `${head.join("\n")}\n\n${formatTable(["module that gives maps", "output", "maps"], rowsOf(model), 3)}
+  return `${head.join("\n")}\n\n${tableOf(model)}
+in the order in which the modules run
 * the target layer, unless --cam-layer or --layer names another
 `;
 }
@@ -32,15 +33,58 @@ function targetOf(model: ExportedModel): string {
   return `${model.camLayer}, which gives ${model.layoutOf(model.camLayer)}`;
 }
 
-/** One row for each module, in the order of the tree, indented by its depth. */
-function rowsOf(model: ExportedModel): string[][] {
+/** A row for each module, indented by its depth. How an output holds its maps is shown if any holds them in another way than (N, C, h, w). */
+function tableOf(model: ExportedModel): string {
   const target = model.camLayers.length === 0 ? null : model.camLayer;
-  const outputs = new Map(model.moduleOutputs.map((output) => [output.path, output]));
-  return [...model.namedModules().keys()].flatMap((path) => {
-    const output = outputs.get(path);
-    if (path === "" || output === undefined || output.layout === null) return [];
+  const modules = model.namedModules();
+  const outputs = inRunningOrder(model.moduleOutputs).filter(({ path, layout }) => path !== "" && layout !== null);
+  const isPlain = outputs.every(({ layout }) => layout?.kind === "maps");
+  const rows = outputs.map(({ path, sizes: [, ...sizes], layout }) => {
     const indented = "  ".repeat(path.split(".").length - 1) + path;
-    const [, ...sizes] = output.sizes;
-    return [[`${indented}${path === target ? " *" : ""}`, `[N, ${sizes.join(", ")}]`, model.layoutOf(path) ?? ""]];
+    const name = `${indented}${path === target ? " *" : ""}`;
+    const kind = isPlain || layout === null ? [] : [layoutName(layout)];
+    return [name, `[N, ${sizes.join(", ")}]`, ...kind, modules.get(path)?.typeName() ?? ""];
   });
+  const heads = ["module that gives maps", "output", ...(isPlain ? [] : ["kind"]), "class"];
+  return formatTable(heads, rows, heads.length);
+}
+
+/** "maps", "channels last", or "tokens: 1 + 14 x 14". */
+function layoutName(layout: NonNullable<Output["layout"]>): string {
+  if (layout.kind === "maps") return "maps";
+  if (layout.kind === "channels-last") return "channels last";
+  const { prefix, height, width } = layout;
+  return `tokens: ${prefix === 0 ? "" : `${prefix} + `}${height} x ${width}`;
+}
+
+type Output = ExportedModel["moduleOutputs"][number];
+
+/** A module with the modules inside it, by their names. */
+interface Branch {
+  output?: Output;
+  readonly children: Map<string, Branch>;
+}
+
+/**
+ * Sorts outputs, which are given in the order in which the modules end, so that a module stands before those inside it and after those
+ * that ran before it.
+ */
+function inRunningOrder(outputs: readonly Output[]): Output[] {
+  const root: Branch = { children: new Map() };
+  for (const output of outputs) {
+    let branch = root;
+    for (const name of output.path.split(".")) {
+      const child: Branch = branch.children.get(name) ?? { children: new Map() };
+      // Moved to the end, so that siblings are in the order in which the last modules inside them end.
+      branch.children.delete(name);
+      branch.children.set(name, child);
+      branch = child;
+    }
+    branch.output = output;
+  }
+  const flat = ({ output, children }: Branch): Output[] => [
+    ...(output === undefined ? [] : [output]),
+    ...[...children.values()].flatMap(flat),
+  ];
+  return flat(root);
 }

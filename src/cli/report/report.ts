@@ -5,6 +5,7 @@ import { BatchCamError } from "../../errors.ts";
 import { statOf } from "../../regular-file.ts";
 import { MOST_NAMED, runsIn } from "../../workflows/internal.ts";
 import type { CommandCall, Outcome } from "../command.ts";
+import { warnTo } from "../warn.ts";
 
 type ReportCall = Pick<CommandCall, "stdout" | "stderr"> & { config: ReportConfig };
 
@@ -12,7 +13,7 @@ type ReportCall = Pick<CommandCall, "stdout" | "stderr"> & { config: ReportConfi
 export async function runReport({ config, stdout, stderr }: ReportCall): Promise<Outcome> {
   const folder = config.path.replace(/(?<=.)\/+$/, "");
   const { dataDir, acceptNewData } = config;
-  const warn = (message: string) => stderr.write(`warning: ${message}\n`);
+  const warn = warnTo(stderr);
   const written =
     kindOf(folder) === "grid"
       ? await (await import("./grid-report.ts")).reportStore(folder, warn)

@@ -4,7 +4,7 @@ import { overrideTrainConfig, TrainConfig } from "../../config/index.ts";
 import { BatchCamError } from "../../errors.ts";
 import type { StartEvent, TrainEvent } from "../../train/index.ts";
 import { type Command, defineCommand } from "../command.ts";
-import { inFlags } from "../flags.ts";
+import { warnTo } from "../warn.ts";
 import type { TrainingParts } from "./training.ts";
 
 /** Makes the `train` command. `load` imports the trainer. */
@@ -27,7 +27,7 @@ export function createTrainCommand(load: () => Promise<TrainingParts>): Command 
         if (event.resumedFromStep === 0) cleared = removeModelCard(event.runDirectory);
       };
       const result = await trainInView(train, input, { ...call, onEvent });
-      const warn = (message: string) => call.stderr.write(`warning: ${message}\n`);
+      const warn = warnTo(call.stderr);
       await cleared;
       if (start !== undefined) await writeModelCard(result, start, warn);
       if (result.interrupted) {
@@ -43,7 +43,7 @@ export function createTrainCommand(load: () => Promise<TrainingParts>): Command 
       } catch (error) {
         // If the images changed during training, the report cannot be written, but the training has still succeeded.
         if (!(error instanceof BatchCamError && error.code === "E_DATA")) throw error;
-        warn(`the report could not be written: ${inFlags(error.detail)}`);
+        warn(`the report could not be written: ${error.detail}`);
         return "done";
       }
       call.stdout.write(`report: ${report}\n`);

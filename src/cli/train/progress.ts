@@ -24,7 +24,7 @@ const REDRAW_MS = 100;
 /** If the output is not a terminal, a line is written each quarter of an epoch and at least once in this time. */
 const PLAIN_LINE_MS = 30_000;
 
-/** Shows the progress of a run: a live line on a terminal, occasional lines elsewhere, and warnings on stderr. */
+/** Shows the progress of a run: a live line on a terminal, occasional lines elsewhere, and warnings and notes on stderr. */
 export function createProgress(options: ProgressOptions): Progress {
   const live = options.stdout.isTTY === true && options.env.TERM !== "dumb";
   const steps = live ? new LiveSteps(options) : new PlainSteps(options);
@@ -40,9 +40,10 @@ export function createProgress(options: ProgressOptions): Progress {
     } else if (event.type === "epoch") line(epochLine(event.record, event.epochs));
     else if (event.type === "balance") line(balanceLine(event));
     else if (event.type === "profile") for (const text of profileLines(event)) line(text);
-    else if (event.type === "warning")
-      steps.permanent(() => options.stderr.write(`${warningHead(options)} ${inFlags(event.message)}\n`));
-    else if (event.type === "end") {
+    else if (event.type === "warning" || event.type === "note") {
+      const head = event.type === "warning" ? warningHead(options) : "note:";
+      steps.permanent(() => options.stderr.write(`${head} ${inFlags(event.message)}\n`));
+    } else if (event.type === "end") {
       steps.stop();
       for (const text of endLines(event.result)) line(text);
     }

@@ -27,6 +27,16 @@ const REMEDIES: Readonly<Record<SplitName, string>> = {
 const JOINT_REMEDY =
   "add images of such classes; if a split is drawn, hold a larger share out (valImages, testFraction) or name its images yourself";
 
+/** Whether the images are also trained on. If not, nothing is held out of them. */
+interface Use {
+  trains?: boolean;
+}
+
+const remedyOf = (split: SplitName, { trains = true }: Use): string =>
+  split === "val" && !trains
+    ? "add images of such classes; if the split is drawn, name its images yourself"
+    : REMEDIES[split];
+
 /** The classes that have fewer than `FEW_IMAGES_OF_CLASS` images in a split, or none. */
 export function thinClasses(splits: readonly Split[]): ThinClass[] {
   return splits.flatMap(({ name, labels, numClasses, classNames }) => {
@@ -39,7 +49,7 @@ export function thinClasses(splits: readonly Split[]): ThinClass[] {
 }
 
 /** One warning for each evaluation split that has no image of some classes. It names the classes. */
-export function coverageWarnings(splits: readonly (Split | undefined)[]): string[] {
+export function coverageWarnings(splits: readonly (Split | undefined)[], use: Use = {}): string[] {
   return splits.flatMap((split) => {
     if (split === undefined || split.name === "train") return [];
     const { name, labels, numClasses, classNames } = split;
@@ -53,7 +63,7 @@ export function coverageWarnings(splits: readonly (Split | undefined)[]): string
       ];
     const what = wordFor(missing.length, "it", "them");
     return [
-      `${name} has no image of ${classList(missing)}: its accuracy says nothing about ${what}; ${REMEDIES[name]}`,
+      `${name} has no image of ${classList(missing)}: its accuracy says nothing about ${what}; ${remedyOf(name, use)}`,
     ];
   });
 }
@@ -62,7 +72,7 @@ export function coverageWarnings(splits: readonly (Split | undefined)[]): string
  * Warnings about splits that have few images of some classes, but at least one. They name the classes and their counts. Validation and
  * test share one warning, because the effect and the remedy are the same.
  */
-export function thinWarnings(splits: readonly Split[]): string[] {
+export function thinWarnings(splits: readonly Split[], use: Use = {}): string[] {
   const thin = thinClasses(splits).filter(({ images }) => images > 0);
   const ofSplit = (split: SplitName) => thin.filter((one) => one.split === split).sort((a, b) => a.images - b.images);
   const listOf = (own: readonly ThinClass[]) =>
@@ -83,5 +93,5 @@ export function thinWarnings(splits: readonly Split[]): string[] {
   const most = Math.max(...judging.flatMap(({ own }) => own.map(({ images }) => images)));
   const who = judging.map(({ split, own }) => `${split} has ${listOf(own)}`).join(", and ");
   const effect = `one image changes the accuracy of such a class by ${Math.round(100 / most)} % or more`;
-  return [...warnings, `${who}: ${effect}; ${second === undefined ? REMEDIES[first.split] : JOINT_REMEDY}`];
+  return [...warnings, `${who}: ${effect}; ${second === undefined ? remedyOf(first.split, use) : JOINT_REMEDY}`];
 }

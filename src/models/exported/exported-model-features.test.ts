@@ -241,9 +241,9 @@ describe("training mode", () => {
       const model = new ExportedModel(program({ nodes: [...nodes, ...end.nodes], weights: end.weights }), "test.pt2");
       model.train();
     });
-    expect(String(warn.mock.calls[0]?.[0])).toMatch(
-      /random numbers are drawn by 1 node of the graph.*node r \(aten\.rand\.default\)/,
-    );
+    const [note, warning] = warn.mock.calls.map(([text]) => String(text));
+    expect(note).toMatch(/test\.pt2 in training mode: nothing follows train\(\) and eval\(\)/);
+    expect(warning).toMatch(/random numbers are drawn by 1 node of the graph.*node r \(aten\.rand\.default\)/);
   });
 
   /** A batch norm without momentum, as `momentum=None` is exported in evaluation mode. */
@@ -281,6 +281,20 @@ describe("training mode", () => {
       model.eval();
       noGrad(() => model.forward(batches[0] as Tensor));
       expect(state.get("bn.num_batches_tracked")?.item()).toBe(3);
+    }));
+
+  it("says so where the file does not show whether a batch norm has no momentum or 0, and only there", () =>
+    tidy(() => {
+      const warn = vi.spyOn(process, "emitWarning").mockImplementation(() => {});
+      const said = () => warn.mock.calls.splice(0).map(([text]) => String(text));
+      normed(0).train();
+      expect(said()).toEqual([
+        expect.stringMatching(/: 1 batch norm follows train\(\) and eval\(\); /),
+        expect.stringMatching(/1 batch norm \(node a .*\) has momentum 0 in the file, which stands for momentum=None/),
+      ]);
+      normed(0, true).train();
+      normed(0.1).train();
+      expect(said().join()).not.toMatch(/momentum/);
     }));
 
   it("keeps the statistics where a file that was exported in training mode has a momentum of 0", () =>

@@ -3,6 +3,7 @@ import { counted } from "../../counted.ts";
 import { BatchCamError } from "../../errors.ts";
 import { biasUniform_, inEvaluation, kaimingUniform_, parameter } from "../../nn/index.ts";
 import { PARTS } from "../../nn/internal.ts";
+import { emitNote } from "../../notes.ts";
 import { empty, noGrad, type Tensor, tidy } from "../../tensor/index.ts";
 import { expectImages } from "../../tensor/internal.ts";
 import { type ClosedFormHead, type MapTransform, Model } from "../model.ts";
@@ -226,12 +227,14 @@ export class ExportedModel extends Model {
   }
 
   // ---- changes
-  /** Sets training mode; the first time, a warning names what does not follow it. */
+  /** Sets training mode; the first time, a note says what follows it and what does not. */
   override train(training = true): this {
     expectBoolean("train: training", training);
     if (training && !this.#toldOfTraining) {
       this.#toldOfTraining = true;
-      process.emitWarning(trainingNotice(this.#program, this.#source));
+      const { note, warnings } = trainingNotice(this.#program, this.#source);
+      emitNote(note);
+      for (const warning of warnings) process.emitWarning(warning);
     }
     if (training) this.#runner.forgetFolded();
     return super.train(training);

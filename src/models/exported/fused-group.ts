@@ -61,7 +61,8 @@ export class FusedGroup {
         num_batches_tracked: counter() as Tensor,
         numFeatures: (norm.weight as Tensor).numel,
         eps: norm.eps as number,
-        momentum: norm.momentum === 0 ? null : (norm.momentum as number),
+        // A file that was exported in training mode has the momentum itself; evaluation mode writes 0 for none.
+        momentum: norm.momentum === 0 && norm.training !== true ? null : (norm.momentum as number),
         training,
       },
     });

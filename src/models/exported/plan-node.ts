@@ -35,12 +35,21 @@ function planned(context: NodeContext, label: string): Execute {
 /** Errors that name their node. The nodes of subgraphs run within those of the main graph, and the innermost one is named. */
 const located = new WeakSet<BatchCamError>();
 
-/** Runs a node; an error names it. */
+/**
+ * Runs a node; an error names it. An error of another class means that a value is of another kind than the node takes, which only a
+ * damaged graph has.
+ */
 function locating<T>(label: string, run: () => T): T {
   try {
     return run();
   } catch (error) {
-    if (!(error instanceof BatchCamError) || located.has(error)) throw error;
+    if (error instanceof BatchCamError && located.has(error)) throw error;
+    if (!(error instanceof BatchCamError)) {
+      const problem = `it gets a value of another kind than it takes (${(error as Error).message})`;
+      const wrong = new BatchCamError("E_DATA", `${problem}; at ${label} of the exported model`, { cause: error });
+      located.add(wrong);
+      throw wrong;
+    }
     const named = explained(error, error.code, `${error.message}; at ${label} of the exported model`);
     located.add(named);
     throw named;

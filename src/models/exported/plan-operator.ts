@@ -1,3 +1,5 @@
+import { describeValue } from "../../arguments.ts";
+import { BatchCamError } from "../../errors.ts";
 import { capabilities, type Tensor } from "../../tensor/index.ts";
 import {
   type CallArgument,
@@ -33,7 +35,7 @@ export function planOperator(given: NodeContext): Execute {
   if (special === null) return (slots, run) => many(call(slots, run));
   const state = stateOf(context);
   return (slots, run) => {
-    const values = () => valuesOf(operator, args, slots);
+    const values = () => withTensors(operator, valuesOf(operator, args, slots));
     const changed = (others: ArgumentValues) => {
       const all = { ...values(), ...others };
       return callOperator(
@@ -150,6 +152,16 @@ function valuesOf(operator: OperatorSchema, args: CallParts["args"], slots: Slot
     return [name, argument === null ? null : argumentValue(argument, slots)] as const;
   });
   return Object.fromEntries(values);
+}
+
+/** Throws E_DATA if a value is no tensor where the operator takes one, which only a damaged graph has. */
+function withTensors(operator: OperatorSchema, values: ArgumentValues): ArgumentValues {
+  for (const { name, type } of operator.args) {
+    const value = values[name] ?? null;
+    if (type.base !== "Tensor" || type.lists > 0 || isTensor(value) || (value === null && type.optional)) continue;
+    throw new BatchCamError("E_DATA", `${operator.name}: ${name} must be a tensor, got ${describeValue(value)}`);
+  }
+  return values;
 }
 
 /** The values of a node's arguments, for whoever runs it in another way. */

@@ -2,7 +2,14 @@ import type { DatasetName, TrainConfig } from "../../config/index.ts";
 import type { dataFields } from "../../config/internal.ts";
 import { DATASET_OPTIONS, GIVEN, OWN_DATA, usesOption } from "../../config/internal.ts";
 import { counted, wordFor } from "../../counted.ts";
-import { type Dataset, type DatasetOptions, loadDataset, type Split, splitValidation } from "../../data/index.ts";
+import {
+  type Dataset,
+  type DatasetOptions,
+  loadDataset,
+  type Split,
+  type SplitName,
+  splitValidation,
+} from "../../data/index.ts";
 import {
   coverageWarnings,
   type DataRecord,
@@ -49,16 +56,22 @@ export interface LoadDataOptions {
   adapt?: boolean;
   /** Whether the run will be trained on them. */
   trains?: boolean;
+  /** The only split that is used, to judge a model that was trained elsewhere: warnings are about it alone. */
+  judged?: JudgedSplit | undefined;
   /** "order" draws validation images as earlier versions did, whose runs have no record of their data. */
   draw?: "path" | "order";
 }
 
+/** A split that models are judged on. */
+export type JudgedSplit = Exclude<SplitName, "train">;
+
 export async function loadData(config: TrainConfig, options: LoadDataOptions = {}): Promise<ConfiguredData> {
-  const { run, adapt = false, trains = false, given } = options;
+  const { run, adapt = false, trains = false, given, judged } = options;
   const owned = new OwnedSplits(Object.values(given ?? {}));
   try {
-    const { digest = null, warnings, parts: found } = await providedSplits(config, options);
+    const { digest = null, warnings: all, parts: found } = await providedSplits(config, options);
     owned.add(found);
+    const warnings = judged === undefined ? all : all.filter((warning) => !ofOthers(found, judged).includes(warning));
     const what = given === undefined ? `loadDataset: ${config.dataDir ?? config.dataset}` : "train: data";
     const {
       splits,
@@ -79,7 +92,7 @@ export async function loadData(config: TrainConfig, options: LoadDataOptions = {
     const whole = { ...ordered, ...(config.overfitBatches === undefined ? {} : overfitted(ordered.train, config)) };
     owned.add(whole);
     const final = limited(whole as WithValidation, config);
-    const faults = faultWarnings(ordered, { config, given, found });
+    const faults = faultWarnings(ordered, { config, given, found, judged });
     const limits = limitWarnings(config, { found, whole: whole as WithValidation });
     owned.keep(final);
     return {
@@ -123,20 +136,34 @@ function namedDataset({ dataset }: TrainConfig): DatasetName {
 
 const splitsOf = ({ train, val, test }: Dataset): Parts => ({ train, ...(val === undefined ? {} : { val }), test });
 
+/** The loader's warnings about the split that is not judged. */
+const ofOthers = ({ val, test }: Parts, judged: JudgedSplit): string[] =>
+  coverageWarnings([judged === "test" ? val : test]);
+
 /** Warnings about a run's images: classes with few images, and images with the same content. */
 function faultWarnings(
   { train, val, test }: Parts,
-  { config, given, found }: { config: TrainConfig; given: GivenSplits | undefined; found: Parts },
+  {
+    config,
+    given,
+    found,
+    judged,
+  }: { config: TrainConfig; given: GivenSplits | undefined; found: Parts; judged: JudgedSplit | undefined },
 ): string[] {
   // The built-in data sets never change and have classes of about the same size, so they need no warnings.
   if (given === undefined && !OWN_DATA.has(config.dataset)) return [];
-  const splits = [train, val, test].filter((split) => split !== undefined);
+  const used = judged === undefined ? [train, val, test] : [{ test, val }[judged]];
+  const splits = used.filter((split) => split !== undefined);
   const what = given === undefined ? (config.dataDir ?? config.dataset) : "data";
   const identical = identicalWarnings(identicalImages(splits), what);
   if (config.fastDevRun || config.overfitBatches !== undefined) return identical;
   // Loading the data set has already warned about classes without images in its own splits.
-  const unknown = given === undefined ? (found.val === undefined ? [val] : []) : splits;
-  return [...coverageWarnings(unknown), ...thinWarnings(splits), ...identical];
+  const unknown = given === undefined ? splits.filter((split) => split === val && found.val === undefined) : splits;
+  return [
+    ...coverageWarnings(unknown, { trains: judged === undefined }),
+    ...thinWarnings(splits, { trains: judged === undefined }),
+    ...identical,
+  ];
 }
 
 const eachSplit = (parts: Parts, fn: (split: Split) => Split): Parts =>

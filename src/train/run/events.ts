@@ -5,7 +5,7 @@ import type { ProfileReport } from "../../profile/index.ts";
 
 /**
  * The events that a training run sends to its caller, in order: `start`, then `step`, `balance`, `epoch`, `maps`, `checkpoint`,
- * `profile` and `warning`, then `end`.
+ * `profile`, `warning` and `note`, then `end`. A warning asks for a decision; a note says what was chosen.
  */
 export type TrainEvent =
   | StartEvent
@@ -16,6 +16,7 @@ export type TrainEvent =
   | { type: "maps"; epoch: number; samples: MapSamples }
   | ProfileEvent
   | { type: "warning"; message: string }
+  | { type: "note"; message: string }
   | { type: "end"; result: TrainResult };
 
 /** Sent once, before the first step. */

@@ -1,4 +1,5 @@
-import { createReadStream, createWriteStream } from "node:fs";
+import { createWriteStream } from "node:fs";
+import { open } from "node:fs/promises";
 import { join } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { replaceFile, writeFileAtomically } from "../../atomic-file.ts";
@@ -29,8 +30,14 @@ interface ExportedRecord {
 /** The exported model that the config of a new run names; null for the name of a model, and for a run that is resumed. */
 export async function exportedOfConfig({ model, resume }: TrainConfigInput): Promise<ExportedModel | null> {
   if (model === undefined || !isExportedPath(model) || (resume !== undefined && resume !== false)) return null;
-  return openFloat32(model);
+  const sha256 = await sha256OfFile(model).catch(() => null); // a file that cannot be read is refused by the next line, in its words
+  const exported = await openFloat32(model);
+  if (sha256 !== null) HASHES.set(exported, sha256);
+  return exported;
 }
+
+/** The hash of the file that each model of a new run was read from. */
+const HASHES = new WeakMap<ExportedModel, string>();
 
 /**
  * An exported model for images of float32, whatever dtype its file has. Training in less would lose small changes of the weights; the
@@ -79,14 +86,26 @@ export async function keepExported(
 ): Promise<void> {
   if (!isExportedPath(model)) return;
   const copy = join(directory, EXPORTED_FILE);
-  if (start !== "restart")
-    await replaceFile(copy, async (file) => {
-      await pipeline(createReadStream(model), createWriteStream("", { fd: file.fd, autoClose: false }));
+  if (start !== "restart") {
+    const source = await open(model).catch((cause: Error) => {
+      throw changed(model, `cannot be read any more (${cause.message})`);
     });
-  const record: ExportedRecord = { file: model, sha256: await sha256OfFile(copy), torchVersion: exported.torchVersion };
+    // The stream closes the source.
+    await replaceFile(copy, async (file) => {
+      await pipeline(source.createReadStream(), createWriteStream("", { fd: file.fd, autoClose: false }));
+    });
+  }
+  const sha256 = await sha256OfFile(copy);
+  if (sha256 !== (HASHES.get(exported) ?? sha256)) throw changed(model, "has changed");
+  const record: ExportedRecord = { file: model, sha256, torchVersion: exported.torchVersion };
   const text = JSON.stringify({ schemaVersion: 1, ...record }, null, 2);
   await writeFileAtomically(join(directory, EXPORTED_RECORD), `${text}\n`);
 }
+
+const changed = (path: string, how: string): BatchCamError =>
+  new BatchCamError("E_IO", `train: model: ${path} ${how} since it was read: start the run again`, {
+    options: ["model"],
+  });
 
 /**
  * The config with the size and channels of the model's images, if the data set resizes its images. No other size would fit, so a size
@@ -125,12 +144,18 @@ export function fitExported(
   return [`model: ${exportedName(path)} has ${counted(before, "class")}, and the data have ${numClasses}: ${change}`];
 }
 
-/** Throws E_CONFIG unless an exported model takes these images. */
+/** Throws E_CONFIG unless an exported model takes these images, in batches of any number. */
 export function expectImagesFor(
-  { imageSize }: ExportedModel,
+  { imageSize, fixedBatch }: Pick<ExportedModel, "imageSize" | "fixedBatch">,
   images: ImagesAndClasses["images"],
   { operation, path }: { operation: string; path: string },
 ): void {
+  if (fixedBatch !== null)
+    throw new BatchCamError(
+      "E_CONFIG",
+      `${operation}: model: ${path} was exported for exactly ${counted(fixedBatch, "image")} at a time, and the last batch of a split may have fewer: export it for any number of images; batch-cam export-recipe prints how`,
+      { options: ["model"] },
+    );
   const sizes = images.sizes.slice(1);
   if (imageSize.every((side, i) => side === null || side === sizes[i])) return;
   const wanted = imageSize.map((side) => side ?? "any").join("x");

@@ -1,6 +1,8 @@
 import type { TrainConfig } from "../../config/index.ts";
+import { GIVEN, OWN_DATA } from "../../config/internal.ts";
 import { counted, wordFor } from "../../counted.ts";
 import { type PrototypeShape, prototypeShape, type Split } from "../../data/index.ts";
+import { thinClasses } from "../../data/internal.ts";
 import { BatchCamError } from "../../errors.ts";
 import { BASELINES } from "../../losses/description.ts";
 import { baselineNeeds } from "../../losses/internal.ts";
@@ -25,7 +27,7 @@ const FEW_STEPS = 10;
 const STEPS_OF_NORM = 50;
 
 /** Warnings for validation results that are unreliable because the running statistics have not settled. */
-export function normWarnings({ fastDevRun, weights }: TrainConfig, steps: number, model: Module): string[] {
+function normWarnings({ fastDevRun, weights }: TrainConfig, steps: number, model: Module): string[] {
   if (fastDevRun || weights !== undefined || steps >= STEPS_OF_NORM) return [];
   // The tensors of the state dict are separate handles, which the tidy frees.
   if (!tidy(() => [...model.stateDict().keys()]).some((name) => name.endsWith("running_mean"))) return [];
@@ -34,13 +36,24 @@ export function normWarnings({ fastDevRun, weights }: TrainConfig, steps: number
   ];
 }
 
-export function sizeWarnings(config: TrainConfig, steps: number, { train, val }: ConfiguredData): string[] {
-  if (config.fastDevRun || config.overfitBatches !== undefined) return [];
+/** Warnings for a run whose number of steps or of validation images is so small that its results are unreliable. */
+export function sizeWarnings(
+  config: TrainConfig,
+  steps: number,
+  { train, val, model }: Pick<ConfiguredData, "train" | "val"> & { model: Module },
+): string[] {
+  if (config.fastDevRun || config.overfitBatches !== undefined) return normWarnings(config, steps, model);
   const [images, judges, perStep] = [train.labels.numel, val.labels.numel, imagesPerStep(config)];
   const warnings: string[] = [];
   const isShort = steps < FEW_STEPS && config.maxSteps === undefined;
-  if (isShort || perStep > images) warnings.push(stepsWarning(config, { steps, images, perStep, isShort }));
-  if (judges < FEW_IMAGES && config.limitVal === undefined)
+  const norms = normWarnings(config, steps, model);
+  // More steps help against both, so they are one warning.
+  if (isShort || perStep > images)
+    warnings.push([stepsWarning(config, { steps, images, perStep, isShort }), ...norms].join("; "));
+  else warnings.push(...norms);
+  // For the user's own data, a warning about classes with few validation images says as much, and more precisely.
+  const isNamed = (OWN_DATA.has(config.dataset) || config.dataset === GIVEN) && thinClasses([val]).length > 0;
+  if (judges < FEW_IMAGES && config.limitVal === undefined && !isNamed)
     warnings.push(
       `there ${wordFor(judges, "is", "are")} only ${counted(judges, "validation image")}: one image changes the accuracy by which the best epoch is chosen by ${(100 / judges).toFixed(1)} % (see valImages)`,
     );

@@ -29,7 +29,7 @@ import { resume } from "./resume.ts";
 import { type OpenRun, openRun } from "./run-directory.ts";
 import { runGuidance } from "./run-guidance.ts";
 import { networkOf, type RunNetwork } from "./run-network.ts";
-import { expectAnnotations, guidedShape, normWarnings, sizeWarnings } from "./session-checks.ts";
+import { expectAnnotations, guidedShape, sizeWarnings } from "./session-checks.ts";
 import {
   epochSteps,
   newRunData,
@@ -133,11 +133,10 @@ async function sessionOf(
     ...newWarnings(dataWarnings, data.before?.warnings),
     ...guided.warnings,
     ...warnings,
-    ...sizeWarnings(config, length.lastStep, data),
-    ...normWarnings(config, length.lastStep, model),
-    ...adapted,
+    ...sizeWarnings(config, length.lastStep, { ...data, model }),
   ];
   for (const message of messages) emit({ type: "warning", message });
+  for (const message of adapted) emit({ type: "note", message });
   const precision = await precisionFor(run, { config, model, train: data.train, steps: length.lastStep }, given);
   const session: Session = {
     run,
