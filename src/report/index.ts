@@ -1,3 +1,4 @@
+export { type CardInput, modelCard } from "./card/model-card.ts";
 export { camFigure, type FigureInput, type FigureRow } from "./figures/cam-figure.ts";
 export type { FigureCell } from "./figures/cell.ts";
 export type { MapStyle, Verdict } from "./figures/explained-image.ts";

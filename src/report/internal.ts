@@ -1,5 +1,5 @@
 // Names that other folders of the project use, in addition to the public ones (index.ts). This is not an entry of the package.
-export { CARD_MARK, modelCard } from "./card/model-card.ts";
+export { CARD_MARK } from "./card/card-mark.ts";
 export { mapsFigure } from "./figures/picture-rows.ts";
 export { type GridReportInput, groupName } from "./grid/input.ts";
 export { runsTable } from "./grid/table-files.ts";

@@ -4,7 +4,7 @@ import { writeFileAtomically } from "../../atomic-file.ts";
 import { lambdaWarmupOf, parseTrainConfig, type TrainConfig } from "../../config/index.ts";
 import { OWN_DATA } from "../../config/internal.ts";
 import { readRegularText } from "../../regular-file.ts";
-import { CARD_MARK, modelCard } from "../../report/internal.ts";
+import { CARD_MARK } from "../../report/internal.ts";
 import type { StartEvent, TrainResult } from "../../train/index.ts";
 import { environmentInWords, environmentUntil, readEnvironment } from "../../train/internal.ts";
 import { describeRun } from "../shell-commands.ts";
@@ -36,6 +36,8 @@ export async function writeModelCard(
     runWord: quoted(runDirectory),
     ...{ again: command, caveats, environment: environmentInWords(environment) },
   };
+  // The renderer is loaded after training, so that the first step does not wait for it.
+  const { modelCard } = await import("../../report/index.ts");
   await writeFileAtomically(path, modelCard({ result, start, options: chosen(config, start), ...about }));
 }
 

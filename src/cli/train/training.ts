@@ -19,13 +19,16 @@ export interface TrainingParts {
   renderReport: (results: readonly TrainResult[], options?: RunReportOptions) => Promise<string>;
 }
 
-/** The real trainer and report. They load the engine, so only this function imports them. */
+/**
+ * The real trainer and report. They load the engine, so only this function imports them. The report is loaded when it is
+ * made, so that the first step does not wait for it.
+ */
 export async function loadTrainingParts(): Promise<TrainingParts> {
-  const [{ train }, { renderReport }] = await Promise.all([
-    import("../../train/index.ts"),
-    import("../report/run-report.ts"),
-  ]);
-  return { train, renderReport };
+  const { train } = await import("../../train/index.ts");
+  return {
+    train,
+    renderReport: async (...given) => (await import("../report/run-report.ts")).renderReport(...given),
+  };
 }
 
 type TrainingCall = Pick<CommandCall, "stdout" | "stderr" | "env" | "signal"> & {

@@ -3,7 +3,8 @@ import { describe, expect, it } from "vitest";
 import { parse } from "yaml";
 import { parseTrainConfig, type TrainConfigInput } from "../../config/index.ts";
 import type { EpochRecord, SplitRecord, StartEvent, TrainResult } from "../../train/run/events.ts";
-import { CARD_MARK, modelCard } from "./model-card.ts";
+import { CARD_MARK } from "./card-mark.ts";
+import { modelCard } from "./model-card.ts";
 
 const JUDGED: SplitRecord = {
   ...{ split: "test", images: 10_000, accuracy: 0.9876, crossEntropy: 0.04, mapL1: 0.07, mapL2: 0.02, mapSsim: 0.66 },

@@ -10,6 +10,7 @@ import { DASH, formatCount, isNumber } from "../text/numbers.ts";
 import { rejudgedInWords } from "../text/rejudged.ts";
 import { inOneLine } from "../text/unsafe-characters.ts";
 import { unfinishedWarmUp } from "../text/warm-up.ts";
+import { CARD_MARK } from "./card-mark.ts";
 
 /** The contents of a card: a run that has ended, or was stopped. */
 export interface CardInput {
@@ -28,9 +29,6 @@ export interface CardInput {
   /** The contents of `environment.json`. */
   environment: Readonly<Record<string, unknown>>;
 }
-
-/** Marks a card that batch-cam wrote, and may therefore replace. */
-export const CARD_MARK = "<!-- Written by batch-cam, and written anew when the run goes on. -->";
 
 /** A run's model card, in Markdown with the front matter that the Hugging Face hub reads. */
 export function modelCard(input: CardInput): string {
