@@ -18,8 +18,10 @@ export interface PrototypeOptions {
   onWarning?: (message: string) => void;
 }
 
-/** Number of elements that are converted to float64 at once. It keeps the memory near 32 MB for any data set. */
+/** Number of elements that are converted to floats at once. It keeps the memory near 32 MB for any data set. */
 const BLOCK_ELEMENTS = 2 ** 22;
+/** A float32 holds every integer up to this one. */
+const EXACT_FLOAT32 = 2 ** 24;
 
 /**
  * Computes the prototypes P_c, (C, H, W), float32 in [0, 1]: the mean (or median, or trimmed mean) training image of
@@ -55,7 +57,8 @@ export async function prototypes(
 
 /**
  * Mean image of each class, (C, ch, H, W), float32: Σ_{y=c} x / #{y=c}; zeros for a class without images. uint8 images
- * are scaled from 0 to 255 to [0, 1]; others are used unscaled. Sums are float64, which is exact for uint8.
+ * are scaled from 0 to 255 to [0, 1]; others are used unscaled. Sums are float64, which is exact for uint8. The sums of a
+ * block of uint8 images are float32, which is faster: a block has so few images that its sums are exact too.
  */
 export function classMeanImages(images: Tensor, labels: Tensor, numClasses: number): Tensor {
   expectShapes("classMeanImages", { images: [images, "N C H W"], labels: [labels, "N"] });
@@ -65,13 +68,16 @@ export function classMeanImages(images: Tensor, labels: Tensor, numClasses: numb
     const pixels = channels * height * width;
     const flat = images.reshape([count, pixels]);
     const sums = zeros([numClasses, pixels], { dtype: "float64" });
-    const step = Math.max(1, Math.floor(BLOCK_ELEMENTS / Math.max(1, pixels)));
+    const most = Math.max(1, Math.floor(BLOCK_ELEMENTS / Math.max(1, pixels)));
+    const bytes = images.dtype === "uint8";
+    const step = bytes ? Math.min(most, Math.floor(EXACT_FLOAT32 / 255)) : most;
+    const precision = bytes ? "float32" : "float64";
     for (let start = 0; start < count; start += step) {
       tidy(() => {
         const size = Math.min(step, count - start);
         const classes = arange(numClasses).to(labels.dtype).unsqueeze(1); // (C,1)
-        const member = classes.eq(labels.narrow(0, start, size)).to("float64"); // (C,n)
-        sums.add_(member.matmul(flat.narrow(0, start, size).to("float64")));
+        const member = classes.eq(labels.narrow(0, start, size)).to(precision); // (C,n)
+        sums.add_(member.matmul(flat.narrow(0, start, size).to(precision)));
       });
     }
     const divisors = tensor(
