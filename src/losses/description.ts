@@ -30,8 +30,16 @@ export interface BaselineDescription {
   readonly summary: string;
   /** The publication that the method comes from. */
   readonly source: string;
-  /** The parts of a step that it needs: masks of pixels that should not matter, maps, and gradients with respect to the images. */
-  readonly needs: { readonly masks: boolean; readonly maps: boolean; readonly inputGradient: boolean };
+  /**
+   * The parts of a step that it needs: masks of pixels that should not matter, maps, and gradients with respect to the images;
+   * `secondDerivative` if its term depends on those gradients, which are then differentiated again.
+   */
+  readonly needs: {
+    readonly masks: boolean;
+    readonly maps: boolean;
+    readonly inputGradient: boolean;
+    readonly secondDerivative?: boolean;
+  };
 }
 
 /** Every baseline. A new baseline needs an entry here and a function in `baselines.ts`. */
@@ -40,7 +48,7 @@ export const BASELINES = [
     name: "rrr",
     summary: "penalises input gradients inside the masks",
     source: "Ross, Hughes and Doshi-Velez, arXiv 1703.03717",
-    needs: { masks: true, maps: false, inputGradient: true },
+    needs: { masks: true, maps: false, inputGradient: true, secondDerivative: true },
   },
   {
     name: "rrr-g",

@@ -4,6 +4,7 @@ import { kernelsRunBy } from "../../test/support/kernels-run.ts";
 import { convolution } from "../tensor/fused-ops.ts";
 import { autocast, conv2d, grad, manualSeed, noGrad, ones, randn, type Tensor, tensor } from "../tensor/index.ts";
 import { convRelu } from "./fused/conv-relu.ts";
+import { withSecondDerivatives } from "./fused/second-derivatives.ts";
 import { Conv2d, MaxPool2d, ReLU, setFusedInference, setFusedTraining } from "./index.ts";
 import { recordOutputs } from "./recorder.ts";
 
@@ -111,13 +112,14 @@ function stage(of: Shape, pooled: boolean) {
 /** The output, the gradients, and the gradients of the square of a gradient. */
 function measured(
   { conv, relu, pool, x: given }: ReturnType<typeof stage>,
-  fused: boolean,
+  fused: boolean | "twice",
   dtype: "float32" | "bfloat16",
 ) {
-  setFusedTraining(fused);
+  setFusedTraining(fused !== false);
   const x = fresh(given);
   const wanted = [x, ...conv.parameters()];
-  const run = () => convRelu(conv, relu, pool, x);
+  const once = () => convRelu(conv, relu, pool, x);
+  const run = () => (fused === "twice" ? withSecondDerivatives(once) : once());
   const y = dtype === "float32" ? run() : autocast({ dtype }, run);
   manualSeed(3);
   const dy = randn(y.sizes).to(y.dtype);
@@ -137,17 +139,27 @@ describe.each([
     expect(plain).not.toContain("batch_cam::");
   });
 
+  it("is a convolution with a second derivative of its own if the gradient is differentiated again", () => {
+    const layers = stage(shape([2, 16, 12, 12], [32, 3, 1, 1]), true);
+    const kernels = kernelsRunBy(() => measured(layers, "twice", dtype));
+    expect(kernels).toContain("batch_cam::convolution");
+    expect(kernels).not.toContain("batch_cam::conv_relu");
+  });
+
   it.each(comparable.flatMap((of) => [{ ...of, pooled: false }, ...(of.width > 2 ? [{ ...of, pooled: true }] : [])]))(
     "is what its layers are, with all derivatives (pooled: $pooled): $name",
     (of) => {
       const layers = stage(of, of.pooled);
-      const [plain, fused] = [measured(layers, false, dtype), measured(layers, true, dtype)];
-      expect(fused.y.dtype).toBe(plain.y.dtype);
-      expect(fused.y.sizes).toEqual(plain.y.sizes);
-      expect(apart(fused.y, plain.y)).toBeLessThan(within);
-      for (const order of ["gradients", "second"] as const)
-        for (const [i, gradient] of plain[order].entries())
-          expect(apart(fused[order][i] as Tensor, gradient)).toBeLessThan(within);
+      const plain = measured(layers, false, dtype);
+      for (const how of [true, "twice"] as const) {
+        const fused = measured(layers, how, dtype);
+        expect(fused.y.dtype).toBe(plain.y.dtype);
+        expect(fused.y.sizes).toEqual(plain.y.sizes);
+        expect(apart(fused.y, plain.y)).toBeLessThan(within);
+        for (const order of ["gradients", "second"] as const)
+          for (const [i, gradient] of plain[order].entries())
+            expect(apart(fused[order][i] as Tensor, gradient)).toBeLessThan(within);
+      }
     },
   );
 });

@@ -4,6 +4,7 @@ export { expectImages, expectLast } from "../tensor/internal.ts";
 export { BorrowedLayers, isPlain } from "./fused/conv-norm.ts";
 export { convRelu } from "./fused/conv-relu.ts";
 export { flatLinear, pooledWeightOf } from "./fused/flat-linear.ts";
+export { withSecondDerivatives } from "./fused/second-derivatives.ts";
 export {
   emitOutput,
   handleOutputs,

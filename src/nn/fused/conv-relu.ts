@@ -1,14 +1,15 @@
-import type { Pair, Tensor } from "../../tensor/index.ts";
-import { convRelu as convReluOp, fusedDtype, wantsFused } from "../../tensor/internal.ts";
+import { maxPool2d, type Pair, type Tensor } from "../../tensor/index.ts";
+import { convolution, convRelu as convReluOp, fusedDtype, wantsFused } from "../../tensor/internal.ts";
 import { emitOutput, observed } from "../interception.ts";
 import { ReLU } from "../layers/linear.ts";
 import { Conv2d, MaxPool2d, squareWindow, takes } from "../layers/spatial.ts";
-
 import { isOf, isPlain } from "./conv-norm.ts";
+import { needsSecondDerivatives } from "./second-derivatives.ts";
 
 /**
  * pool(relu(conv(x))), the building block of plain convolutional networks. It runs in one kernel if the outputs of the
- * convolution and the ReLU are not observed, otherwise layer by layer. Values, and gradients at ties, equal those of the
+ * convolution and the ReLU are not observed, otherwise layer by layer. If its gradient is differentiated again, the
+ * convolution is a kernel of its own, which has a second derivative. Values, and gradients at ties, equal those of the
  * layers.
  */
 export function convRelu(conv: Conv2d, relu: ReLU, pool: MaxPool2d | null, x: Tensor): Tensor {
@@ -23,8 +24,17 @@ function fused(conv: Conv2d, relu: ReLU, pool: MaxPool2d | null, x: Tensor): Ten
   const known = pool === null ? isOf(relu, ReLU) : isPlain(relu, ReLU) && halves(pool);
   if (!known || !isPlain(conv, Conv2d) || !takes(conv, x, pool === null ? 1 : 2)) return null;
   if (weight.dtype !== "float32" || bias.dtype !== "float32") return null;
-  const y = observed(conv, () => convReluOp(x.to(dtype), weight, bias, { ...window, pool: pool !== null }));
+  const y = observed(conv, () =>
+    needsSecondDerivatives()
+      ? poolRelu(convolution(x.to(dtype), weight, window), bias.to(dtype).view([1, -1, 1, 1]), pool)
+      : convReluOp(x.to(dtype), weight, bias, { ...window, pool: pool !== null }),
+  );
   return emitOutput(pool ?? relu, y);
+}
+
+/** pool(relu(z + bias)). Pooling comes first, which gives the same values from a quarter of the memory. */
+function poolRelu(z: Tensor, bias: Tensor, pool: MaxPool2d | null): Tensor {
+  return (pool === null ? z : maxPool2d(z, 2)).add(bias).relu();
 }
 
 /** Whether a pool takes the maximum of adjacent, non-overlapping windows of 2x2 pixels. */

@@ -15,7 +15,7 @@ import { baselineLoss, baselineNeeds } from "../../losses/internal.ts";
 import { type ClosedFormHead, Model, type TappedForward } from "../../models/index.ts";
 import { expectModule, traitsOf } from "../../models/internal.ts";
 import type { Module } from "../../nn/index.ts";
-import { pooledWeightOf } from "../../nn/internal.ts";
+import { pooledWeightOf, withSecondDerivatives } from "../../nn/internal.ts";
 import { autocast, type CrossEntropyOptions, type Tensor } from "../../tensor/index.ts";
 import { expectTensor, phase } from "../../tensor/internal.ts";
 import { type ExtraLosses, extraTerms } from "./extra-losses.ts";
@@ -63,6 +63,8 @@ export interface ObjectivePlan extends Guidance {
   readonly distance: Distance;
   /** Whether the baseline differentiates with respect to the images. */
   readonly inputGradient: boolean;
+  /** Whether the baseline's term depends on that gradient, so that the network is differentiated twice. */
+  readonly secondDerivative: boolean;
   /** The source of the maps; null if no term needs maps. */
   readonly source: MapSource | null;
   readonly crossEntropy: CrossEntropyOptions;
@@ -77,6 +79,7 @@ export function planOf(model: Module, guidance: Guidance): ObjectivePlan {
     warmup: lambdaWarmupOf(config, Number.POSITIVE_INFINITY),
     distance: distanceOf(config.distance, "objective"),
     inputGradient: needs.inputGradient,
+    secondDerivative: needs.secondDerivative === true,
     source: config.plain && !needs.maps ? null : mapSource(model, guidance),
     crossEntropy: { labelSmoothing: config.labelSmoothing, ...(weight ? { weight } : {}) },
   };
@@ -146,7 +149,8 @@ export function termsOf(plan: ObjectivePlan, model: Module, inputs: StepInputs):
   const { losses = NO_LOSSES, epoch = 1 } = inputs;
   const input = plan.inputGradient ? images.detach().requiresGrad_() : images;
   const forward = (x: Tensor, layers: readonly string[]) => {
-    const run = () => model.forwardWith(x, { taps: layers });
+    const pass = () => model.forwardWith(x, { taps: layers });
+    const run = plan.secondDerivative ? () => withSecondDerivatives(pass) : pass;
     const { logits, taps }: TappedForward = amp ? autocast({ dtype: "bfloat16" }, run) : run();
     return { logits, taps, scores: logits.to("float32") };
   };
