@@ -2,7 +2,8 @@
 // running statistics of MNIST, on MNIST's test images. The libraries alternate round by round, with the same weights and the same number of
 // threads.
 //   node bench/explain.mjs --python <interpreter> | --venv <folder> [--images 1000] [--probed 4] [--rounds 5] [--threads 2]
-//   [--layer layer4.1] [--batches 1,8,32,64,128,256] [--chunks 16,32,64,128] [--methods gradcam,scorecam,ablationcam] [--json]
+//   [--layer layer4.1] [--batches 1,8,32,64,128,256] [--chunks 16,32,64,128] [--methods gradcam,scorecam,ablationcam] [--size 28] [--json]
+// With --size 224 the network has the ImageNet stem and three channels, and the images are noise.
 // A first sweep finds the fastest batch size and then the fastest memory layout (channels last or first) for each library. ScoreCAM and
 // AblationCAM need a forward pass for each channel, so they run on `probed` images, and their sweep (of the batch size of those passes) on
 // one.
@@ -22,8 +23,10 @@ import {
   loadSafetensors,
   manualSeed,
   noGrad,
+  randn,
   saveSafetensors,
   setNumThreads,
+  tensor,
   tidy,
 } from "batch-cam/tensor";
 import { installPython } from "../scripts/python-environment.mjs";
@@ -50,10 +53,12 @@ const { values } = parseArgs({
     batches: { type: "string", default: "1,8,32,64,128,256" },
     chunks: { type: "string", default: "16,32,64,128" },
     methods: { type: "string", default: "gradcam,scorecam,ablationcam" },
+    size: { type: "string", default: "28" },
     json: { type: "boolean", default: false },
   },
 });
 const { layer } = values;
+const size = Number(values.size);
 const [images, probed] = [Number(values.images), Number(values.probed)];
 const [rounds, threads] = [Number(values.rounds), Number(values.threads)];
 /** @param {string} text */
@@ -68,24 +73,39 @@ const METHODS = {
 };
 
 /**
- * Makes the network, with running statistics of MNIST images, and the images to explain.
+ * @param {number} from
+ * @param {number} to
+ */
+const indices = (from, to) => Int32Array.from({ length: to - from }, (_, i) => from + i);
+
+/** MNIST's images: `batch(i)` for the running statistics, and those to explain. */
+async function digits() {
+  const { train, test } = await loadDataset("mnist");
+  const batch = (/** @type {number} */ i) => gatherBatch(train, indices(64 * i, 64 * (i + 1))).images;
+  return { batch, data: gatherBatch(test, indices(0, WANTED)) };
+}
+
+/** The same of noise, in three channels. */
+function noise() {
+  const labels = tensor(Int32Array.from(indices(0, WANTED), (i) => i % 10)).to("int64");
+  return { batch: () => randn([16, 3, size, size]), data: { images: randn([WANTED, 3, size, size]), labels } };
+}
+
+const WANTED = Math.max(images, probed, AGREEING, ...list(values.batches));
+
+/**
+ * Makes the network, with running statistics, and the images to explain.
  *
  * @param {string} folder
  */
 async function makeNetwork(folder) {
   manualSeed(0);
-  const { train, test } = await loadDataset("mnist");
-  const model = createModel("resnet18", { stem: "small", numClasses: 10, inChannels: 1 });
-  /**
-   * @param {number} from
-   * @param {number} to
-   */
-  const indices = (from, to) => Int32Array.from({ length: to - from }, (_, i) => from + i);
-  for (let i = 0; i < 10; i++) {
-    tidy(() => noGrad(() => void model.forward(gatherBatch(train, indices(64 * i, 64 * (i + 1))).images)));
-  }
+  const small = size === 28;
+  const { batch, data } = small ? await digits() : noise();
+  const stem = small ? "small" : "imagenet";
+  const model = createModel("resnet18", { stem, numClasses: 10, inChannels: small ? 1 : 3 });
+  for (let i = 0; i < 10; i++) tidy(() => noGrad(() => void model.forward(batch(i))));
   model.eval();
-  const data = gatherBatch(test, indices(0, Math.max(images, probed, AGREEING, ...list(values.batches))));
   const paths = { weights: join(folder, "weights.safetensors"), images: join(folder, "images.safetensors") };
   await saveSafetensors(paths.weights, model.stateDict(), { format: "pt" });
   await saveSafetensors(paths.images, new Map(Object.entries(data)));
@@ -102,7 +122,10 @@ async function makeNetwork(folder) {
 function explainer({ model, data }) {
   // With one channel, both memory formats have the same bytes; only the strides tell them apart.
   /** @param {Tensor} x */
-  const channelsLast = (x) => x.reshape([x.shape[0] ?? 0, ...x.shape.slice(2), 1]).permute([0, 3, 1, 2]);
+  const channelsLast = (x) =>
+    x.shape[1] === 1
+      ? x.reshape([x.shape[0] ?? 0, ...x.shape.slice(2), 1]).permute([0, 3, 1, 2])
+      : x.permute([0, 2, 3, 1]).contiguous().permute([0, 3, 1, 2]);
   return ({ what, count, batch, fast = false, last = false }, onMaps = () => {}) => {
     const method = METHODS[what].name;
     const step = what === "gradcam" ? batch : count;

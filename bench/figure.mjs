@@ -1,4 +1,4 @@
-// Draws training steps as a bar chart: a group with its own scale for each model, and a bar for each library.
+// Draws ratios of times as a bar chart, with a group for each kind of processor and a line at 1.
 import { createRequire } from "node:module";
 import { Resvg } from "@resvg/resvg-js";
 
@@ -12,10 +12,10 @@ const INK = {
   soft: "#57606a",
   line: "#d8dee4",
   ours: "#0b6e4f",
-  eager: "#8c96a3",
+  eager: "#6b7684",
   compile: "#b9c1cb",
 };
-const PAGE = { width: 860, margin: 28, label: 250, value: 150 };
+const PAGE = { width: 860, margin: 28, label: 300, value: 90 };
 const BAR = { height: 20, gap: 8 };
 const GROUP = { title: 30, gap: 26 };
 const HEADER = 78;
@@ -29,18 +29,16 @@ const escaped = (text) => text.replace(/&/g, "&amp;").replace(/</g, "&lt;").repl
  */
 const write = (text, { x, y, size = 12.5, fill = INK.text, anchor = "start", bold = false }) =>
   `<text x="${x}" y="${y}" font-size="${size}" fill="${fill}" text-anchor="${anchor}"${bold ? ' font-weight="bold"' : ""}>${escaped(text)}</text>`;
-/** @param {number} ms */
-const shownMs = (ms) => `${ms.toPrecision(3)} ms`;
-
 /**
- * @param {{ title: string, subtitle: string, footer: string, groups: readonly BarGroup[] }} content the first bar of each group is ours
+ * @param {{ title: string, subtitle: string, footer: string, groups: readonly BarGroup[] }} content
  * @returns {{svg: string, png: Buffer}}
  */
 export function barFigure({ title, subtitle, footer, groups }) {
   const parts = [];
   let y = HEADER;
+  const most = Math.max(1, ...groups.flatMap(({ bars }) => bars.map(({ times }) => times)));
   for (const group of groups) {
-    parts.push(groupMarkup(group, y));
+    parts.push(groupMarkup(group, y, most));
     y += GROUP.title + group.bars.length * (BAR.height + BAR.gap) + GROUP.gap;
   }
   const height = y - GROUP.gap + FOOTER + 14;
@@ -58,34 +56,35 @@ ${write(footer, { x: PAGE.margin, y: height - 18, size: 10.5, fill: INK.soft })}
 /**
  * @param {BarGroup} group
  * @param {number} top
+ * @param {number} most the longest bar of all groups
  */
-function groupMarkup({ title, bars }, top) {
+function groupMarkup({ title, bars }, top, most) {
   const left = PAGE.margin + PAGE.label;
   const room = PAGE.width - PAGE.margin - PAGE.value - left;
-  const most = Math.max(...bars.map(({ ms }) => ms.high));
-  /** @param {number} ms */
-  const across = (ms) => (ms / most) * room;
+  /** @param {number} times */
+  const across = (times) => (times / most) * room;
   const rule = `<line x1="${PAGE.margin}" x2="${PAGE.width - PAGE.margin}" y1="${top + 2}" y2="${top + 2}" stroke="${INK.line}"/>`;
-  const rows = bars.map((bar, i) =>
-    barMarkup(bar, { left, y: top + GROUP.title + i * (BAR.height + BAR.gap), across }),
-  );
-  return [rule, write(title, { x: PAGE.margin, y: top + 21, size: 13.5, bold: true }), ...rows].join("\n");
+  const first = top + GROUP.title;
+  const rows = bars.map((bar, i) => barMarkup(bar, { left, y: first + i * (BAR.height + BAR.gap), across }));
+  const ours = round(left + across(1));
+  const bottom = first + bars.length * (BAR.height + BAR.gap);
+  const line = `<line x1="${ours}" x2="${ours}" y1="${first - 4}" y2="${bottom - 4}" stroke="${INK.ours}" stroke-width="2"/>`;
+  return [rule, write(title, { x: PAGE.margin, y: top + 21, size: 13.5, bold: true }), ...rows, line].join("\n");
 }
+
+/** @param {number} length */
+const round = (length) => Number(length.toFixed(1));
 
 /**
  * @param {Bar} bar
- * @param {{ left: number, y: number, across: (ms: number) => number }} place
+ * @param {{ left: number, y: number, across: (times: number) => number }} place
  */
-function barMarkup({ label, kind, ms, note }, { left, y, across }) {
-  const [middle, base] = [y + BAR.height / 2, y + BAR.height / 2 + 4.5];
-  const ours = kind === "ours";
-  const whisker = `<path d="M${left + across(ms.low)} ${middle}H${left + across(ms.high)}" stroke="${INK.text}" stroke-opacity="0.55" stroke-width="1.4"/>`;
+function barMarkup({ label, kind, times }, { left, y, across }) {
+  const base = y + BAR.height / 2 + 4.5;
   return [
-    write(label, { x: left - 12, y: base, anchor: "end", bold: ours }),
-    `<rect x="${left}" y="${y}" width="${across(ms.median)}" height="${BAR.height}" rx="2" fill="${INK[kind]}"/>`,
-    ms.high > ms.low ? whisker : "",
-    write(shownMs(ms.median), { x: left + across(Math.max(ms.median, ms.high)) + 8, y: base, bold: ours }),
-    write(note, { x: PAGE.width - PAGE.margin, y: base, size: 11.5, fill: INK.soft, anchor: "end" }),
+    write(label, { x: left - 12, y: base, anchor: "end" }),
+    `<rect x="${left}" y="${y}" width="${round(across(times))}" height="${BAR.height}" rx="2" fill="${INK[kind]}"/>`,
+    write(`${times.toFixed(2)} times`, { x: round(left + across(Math.max(times, 1)) + 8), y: base }),
   ].join("");
 }
 

@@ -1,114 +1,151 @@
-// Measures one model: the fastest configuration of each peer, then training steps, memory, and the cost of maps and guidance.
+// Measures one network: the fastest configuration of each side, then training steps, memory, inference, and the cost of guidance.
 import { join } from "node:path";
 import { startOurs, startPeer } from "./peer.mjs";
-import { GUIDED, LOOPS, MODELS, PLAIN, peerKinds } from "./plan.mjs";
+import { GUIDED, INFERENCE, LOOPS, ourConfigs, PLAIN, PROTOTYPE_SSIM, peerKinds } from "./plan.mjs";
 import { inTurn, milliseconds, overPlain, quietOf, sideRatio } from "./rounds.mjs";
 
-/** @import { Asking, Context, Layers, ModelKey, ModelResult, Peer, Request, RunningPeer, Side, Tried, Variant } from "./types.d.ts" */
+/** @import { Asking, Context, Layers, Measured, NetworkSpec, Request, Row, RunningPeer, Side, Spread, Tried, Variant } from "./types.d.ts" */
 
 const SWEPT = { warmup: 2, steps: 4 };
 
 /**
- * @param {Context} context
- * @param {ModelKey} name
- * @returns {Promise<ModelResult>}
+ * What is measured of a network. `guided` lists the losses at the default layer; `others` adds other ways to maps, which take long.
+ *
+ * @typedef {{ tunedOnly?: boolean, inference?: boolean, guided?: Variant[], last?: boolean, others?: boolean }} Wanted
  */
-export async function measureModel(name, context) {
-  const { layers, request, capable } = await prepare(name, context);
-  const peers = await fastest(request, { ...context, bfloat16: capable.fastBfloat16 });
-  const ours = await startOurs();
-  /** @type {Record<string, Side>} */
-  const sides = { ours, ...Object.fromEntries(peers.map(({ kind, side }) => [kind, side])) };
-  const own = capable.fastBfloat16 ? "bfloat16, channels last" : "float32";
-  const configs = { ours: own, ...Object.fromEntries(peers.map(({ kind, config }) => [kind, config])) };
+
+/** All that the part "fixed" measures. @type {Wanted} */
+export const EVERYTHING = { guided: GUIDED, last: true, others: true };
+/** What the part "large" measures. @type {Wanted} */
+export const ESSENTIALS = { tunedOnly: true, inference: true, guided: [PROTOTYPE_SSIM] };
+
+/**
+ * @param {string} name of the case
+ * @param {NetworkSpec} spec
+ * @param {Wanted} wanted
+ * @param {Context} context
+ * @returns {Promise<Measured>}
+ */
+export async function measureNetwork(name, spec, wanted, context) {
+  const { layers, request, capable } = await prepare(name, spec, context);
+  const found = await fastestOfAll(request, { ...context, bfloat16: capable.fastBfloat16, ...wanted });
+  const [ours, ...peers] = found;
+  const sides = Object.fromEntries(found.map(({ kind, side }) => [kind, side]));
+  const configs = Object.fromEntries(found.map(({ kind, config }) => [kind, config]));
   const asking = { sides, configs, request };
+  /** @type {Measured} */
+  const all = {
+    rows: [],
+    busy: false,
+    versions: { libtorch: capable.libtorch, torch: peers[0]?.side.hello.torch ?? "none" },
+  };
+  const named = { add: collector(all, name), ...context };
   try {
-    const plain = await plainSteps(asking, context);
-    for (const { kind, side } of peers) if (kind !== "eager") await side.stop();
-    const guided = await guidedSteps(asking, { ...context, layers });
-    const loops = await otherMaps(asking, context);
-    const versions = { libtorch: capable.libtorch, torch: sides.eager?.hello.torch ?? "none" };
-    return {
-      model: name,
-      batch: MODELS[name].batch,
-      layers,
-      versions,
-      peers: peers.map(without),
-      plain,
-      guided,
-      loops,
-    };
+    await plainSteps(asking, named);
+    if (wanted.inference) await inference(asking, named);
+    const eager = peers.find(({ kind }) => kind.startsWith("eager"));
+    for (const { kind, side } of peers) if (kind !== eager?.kind) await side.stop();
+    if (eager === undefined || ours === undefined) return all;
+    const pair = { ...asking, eager: eager.kind };
+    if (wanted.guided) await guidedSteps(pair, { layers, variants: wanted.guided, last: wanted.last === true }, named);
+    if (wanted.others) await otherMaps(pair, named);
+    return all;
   } finally {
-    await Promise.all(Object.values(sides).map((side) => side.stop()));
+    await Promise.all(found.map(({ side }) => side.stop()));
   }
 }
 
 /**
- * @param {RunningPeer} peer
- * @returns {Peer}
+ * A function that adds a row to the results.
+ *
+ * @param {Measured} all
+ * @param {string} name
  */
-const without = ({ side: _, ...rest }) => rest;
+const collector =
+  (all, name) =>
+  (
+    /** @type {string} */ measure,
+    /** @type {Spread} */ value,
+    /** @type {{ note?: string, busy?: boolean }} */ { note, busy = false } = {},
+  ) => {
+    all.rows.push({ case: name, measure, ...value, ...(note === undefined ? {} : { note }) });
+    all.busy ||= busy;
+  };
+
+/** @typedef {Context & { add: ReturnType<typeof collector> }} Adding */
 
 /**
  * Makes the file that all sides start from.
  *
- * @param {ModelKey} name
+ * @param {string} name
+ * @param {NetworkSpec} spec
  * @param {Context} context
  */
-async function prepare(name, { folder, threads, steps }) {
-  const state = join(folder, `${name}.safetensors`);
+async function prepare(name, spec, { folder, threads, steps }) {
+  const state = join(folder, `${name.replace("/", "-")}.safetensors`);
   const maker = await startOurs();
-  const { layers } = await maker.make({ threads, make: { model: name, batch: MODELS[name].batch, state } });
+  const { layers } = await maker.make({ threads, make: { spec, state } });
   await maker.stop();
   /** @type {Request} */
   const request = {
-    model: name,
+    spec,
     layer: layers.default,
     state,
     threads,
     warmup: 1,
-    steps: steps ?? MODELS[name].steps,
+    steps: steps ?? spec.steps,
     variants: [PLAIN],
   };
   return { layers, request, capable: maker.hello };
 }
 
 /**
- * For each kind of peer, finds the configuration with the shortest step and keeps it running.
+ * The fastest configuration of our side and of each kind of peer, kept running; ours is the first.
  *
  * @param {Request} request
- * @param {Context & { bfloat16: boolean }} context
- * @returns {Promise<RunningPeer[]>}
+ * @param {Context & { bfloat16: boolean, tunedOnly?: boolean }} context
  */
-async function fastest(request, context) {
-  const kinds = peerKinds({ bfloat16: context.bfloat16, linux: process.platform === "linux" });
+async function fastestOfAll(request, context) {
+  const { bfloat16, tunedOnly = false } = context;
   /** @type {RunningPeer[]} */
   const found = [];
-  for (const [kind, { configs, env, title, goal }] of Object.entries(kinds)) {
-    /** @type {Record<string, Tried>} */
-    const tried = {};
-    /** @type {{ config: string, side: Side, ms: number } | undefined} */
-    let best;
-    for (const config of configs) {
-      const side = await startPeer(context.python, {
-        TORCHINDUCTOR_CACHE_DIR: join(context.folder, "inductor"),
-        ...env,
-      });
-      const swept = await sweep(side, { ...request, ...SWEPT, config }, context);
-      tried[config] = swept;
-      context.say(`  ${title}, ${config}: ${swept.ms.toFixed(1)} ms${swept.busy ? ", BUSY" : ""}`);
-      const better = best === undefined || swept.ms < best.ms;
-      await (better ? best?.side : side)?.stop();
-      if (better) best = { config, side, ms: swept.ms };
-    }
-    if (best === undefined) throw new Error(`${title} has no configuration`);
-    found.push({ kind, title, goal, config: best.config, side: best.side, tried });
+  const ours = { title: "batch-cam", configs: ourConfigs({ bfloat16 }) };
+  found.push({ kind: "ours", ...(await fastest(ours, startOurs, { request, context })) });
+  for (const [kind, peer] of Object.entries(peerKinds({ bfloat16, linux: process.platform === "linux", tunedOnly }))) {
+    const env = { TORCHINDUCTOR_CACHE_DIR: join(context.folder, "inductor"), ...peer.env };
+    found.push({ kind, ...(await fastest(peer, () => startPeer(context.python, env), { request, context })) });
   }
   return found;
 }
 
 /**
- * The shortest step of a few, with the time it took to build it.
+ * Finds the configuration with the shortest step and keeps its process running.
+ *
+ * @param {{ title: string, configs: string[] }} kind
+ * @param {() => Promise<Side>} start
+ * @param {{ request: Request, context: Context }} work
+ */
+async function fastest({ title, configs }, start, { request, context }) {
+  /** @type {{ config: string, side: Side, ms: number } | undefined} */
+  let best;
+  for (const config of configs) {
+    const side = await start();
+    const { ms, busy } = await sweep(
+      side,
+      { ...request, ...SWEPT, steps: Math.min(SWEPT.steps, request.steps), config },
+      context,
+    );
+    context.say(`  ${title}, ${config}: ${ms.toFixed(1)} ms${busy ? ", BUSY" : ""}`);
+    const better = best === undefined || ms < best.ms;
+    await (better ? best?.side : side)?.stop();
+    if (better) best = { config, side, ms };
+  }
+  if (best === undefined) throw new Error(`${title} has no configuration`);
+  return { title, config: best.config, side: best.side };
+}
+
+/**
+ * The shortest step of a few.
  *
  * @param {Side} side
  * @param {Request} request
@@ -116,20 +153,11 @@ async function fastest(request, context) {
  * @returns {Promise<Tried>}
  */
 async function sweep(side, request, { patience }) {
-  const { buildSeconds } = await side.ask({ ...request, steps: 0 });
+  await side.ask({ ...request, steps: 0 });
   const [round] = await inTurn({ side: () => side.ask(request) }, { rounds: 1, patience });
   const answer = round?.answers.side;
   if (round === undefined || answer === undefined) throw new Error("a round of the sweep has no answer");
-  const { seconds, peakRssMiB } = answer;
-  const { busy } = round;
-  const ms = 1000 * Math.min(...(seconds[0] ?? []));
-  return {
-    ms,
-    busy,
-    firstStepSeconds: buildSeconds[0] ?? Number.NaN,
-    peakMiB: peakRssMiB,
-    loadedMiB: side.hello.peakRssMiB,
-  };
+  return { ms: 1000 * Math.min(...(answer.seconds[0] ?? [])), busy: round.busy };
 }
 
 /** @param {Asking} asking @param {string} name */
@@ -153,93 +181,90 @@ const blocksOf = (asking, changes, names = Object.keys(asking.sides)) =>
 
 /**
  * @param {Asking} asking
- * @param {Context} context
- * @returns {Promise<ModelResult["plain"]>}
+ * @param {Adding} context
  */
-async function plainSteps(asking, { rounds, patience, say }) {
+async function plainSteps(asking, { rounds, patience, say, add }) {
   say("  training steps");
   const taken = await inTurn(blocksOf(asking, {}), { rounds, patience });
-  const { used, ...quiet } = quietOf(taken);
+  const { used, busy } = quietOf(taken);
   const last = taken.at(-1)?.answers ?? {};
-  const rows = Object.entries(asking.sides).map(([side, { hello }]) => ({
-    side,
-    config: asking.configs[side] ?? "",
-    ms: milliseconds(used, side),
-    ratio: sideRatio(used, "ours", side),
-    firstLoss: last[side]?.firstLoss[0] ?? Number.NaN,
-    memory: { peakMiB: last[side]?.peakRssMiB ?? Number.NaN, loadedMiB: hello.peakRssMiB },
-  }));
-  return { ...quiet, others: taken.map(({ others }) => others), rows };
-}
-
-/**
- * Measures every loss at the default layer, and the Prototype Loss with SSIM at the last layer if that is another one.
- *
- * @param {Asking} asking
- * @param {Context & { layers: Layers }} context
- * @returns {Promise<ModelResult["guided"]>}
- */
-async function guidedSteps(asking, { layers, ...context }) {
-  const cases = [{ layer: layers.default, variants: [PLAIN, ...GUIDED] }];
-  const last = {
-    layer: layers.last,
-    variants: [PLAIN, ...GUIDED.filter(({ distance }) => distance === "ssim").slice(0, 1)],
-  };
-  if (layers.last !== layers.default) cases.push(last);
-  const results = [];
-  for (const { layer, variants } of cases) {
-    context.say(`  guided steps, maps of ${layer}`);
-    results.push({ layer, ...(await besidePlain(asking, { layer, variants }, context)) });
+  const memoryOf = (/** @type {string} */ side) => last[side]?.peakRssMiB ?? Number.NaN;
+  for (const side of Object.keys(asking.sides)) {
+    const about = { note: asking.configs[side] ?? "", busy };
+    add(side === "ours" ? "ms" : `ms/${side}`, milliseconds(used, side), about);
+    if (side !== "ours") add(side, sideRatio(used, "ours", side), about);
   }
-  return results;
+  const eager = Object.keys(asking.sides).find((side) => side === "eager");
+  if (eager === undefined) return;
+  const loaded = (/** @type {string} */ side) => memoryOf(side) - sideOf(asking, side).hello.peakRssMiB;
+  add("memory", constant(memoryOf("ours") / memoryOf(eager)));
+  add("memory/added", constant(loaded("ours") / loaded(eager)));
 }
+
+/** @param {number} value @returns {Spread} */
+const constant = (value) => ({ median: value, low: value, high: value });
 
 /**
  * @param {Asking} asking
- * @param {{ layer: string, variants: Variant[] }} step
- * @param {Context} context
+ * @param {Adding} context
  */
-async function besidePlain(asking, { layer, variants }, { rounds, patience }) {
+async function inference(asking, { rounds, patience, say, add }) {
+  say("  inference");
+  const { used, busy } = quietOf(await inTurn(blocksOf(asking, { variants: [INFERENCE] }), { rounds, patience }));
+  add("inference/ms", milliseconds(used, "ours"), { busy });
+  for (const side of Object.keys(asking.sides))
+    if (side !== "ours") add(`inference/${side}`, sideRatio(used, "ours", side), { busy });
+}
+
+/**
+ * Measures losses at the default layer, and the Prototype Loss with SSIM at the last layer if that is another one.
+ *
+ * @param {Asking & { eager: string }} asking
+ * @param {{ layers: Layers, variants: Variant[], last: boolean }} wanted
+ * @param {Adding} context
+ */
+async function guidedSteps(asking, { layers, variants, last }, context) {
+  const cases = [{ layer: layers.default, variants, suffix: "" }];
+  if (last && layers.last !== layers.default)
+    cases.push({ layer: layers.last, variants: [PROTOTYPE_SSIM], suffix: "/last layer" });
+  for (const { layer, variants: own, suffix } of cases) {
+    context.say(`  guided steps, maps of ${layer}`);
+    await besidePlain(asking, { layer, variants: [PLAIN, ...own], suffix }, context);
+  }
+}
+
+/**
+ * @param {Asking & { eager: string }} asking
+ * @param {{ layer: string, variants: Variant[], suffix: string }} step
+ * @param {Adding} context
+ */
+async function besidePlain(asking, { layer, variants, suffix }, { rounds, patience, add }) {
   const steps = Math.max(2, Math.round(asking.request.steps / 4));
-  const blocks = blocksOf(asking, { layer, variants, steps }, ["ours", "eager"]);
-  const { used, ...quiet } = quietOf(await inTurn(blocks, { rounds, patience }));
-  const answers = used[0]?.answers ?? {};
-  /**
-   * @param {string} side
-   * @param {number} at
-   */
-  const of = (side, at) => ({
-    ms: milliseconds(used, side, at),
-    overPlain: overPlain(used, side, at),
-    firstLoss: answers[side]?.firstLoss[at] ?? Number.NaN,
-  });
-  const rows = variants.map((variant, at) => ({
-    ...variant,
-    ours: of("ours", at),
-    eager: of("eager", at),
-    ratio: sideRatio(used, "ours", "eager", at),
-  }));
-  return { ...quiet, rows };
+  const { eager } = asking;
+  const blocks = blocksOf(asking, { layer, variants, steps }, ["ours", eager]);
+  const { used, busy } = quietOf(await inTurn(blocks, { rounds, patience }));
+  for (const [at, { objective, distance }] of variants.entries()) {
+    if (objective === "plain") continue;
+    const measure = `guided/${objective}/${distance}${suffix}`;
+    add(measure, overPlain(used, "ours", at), { note: layer, busy });
+    add(`PyTorch ${measure}`, overPlain(used, eager, at), { note: layer, busy });
+    add(`${measure}/eager`, sideRatio(used, "ours", eager, at), { note: layer, busy });
+  }
 }
 
 /**
  * Measures what other ways to compute maps add to PyTorch's own plain step.
  *
- * @param {Asking} asking
- * @param {Context} context
- * @returns {Promise<ModelResult["loops"]>}
+ * @param {Asking & { eager: string }} asking
+ * @param {Adding} context
  */
-async function otherMaps(asking, { rounds, patience, say }) {
+async function otherMaps(asking, { rounds, patience, say, add }) {
   say("  other ways to maps");
   const names = Object.keys(LOOPS);
   /** @type {Variant[]} */
   const variants = [PLAIN, ...names.map((objective) => ({ ...PLAIN, objective }))];
-  const blocks = blocksOf(asking, { variants, steps: 1 }, ["eager"]);
-  const { used, ...quiet } = quietOf(await inTurn(blocks, { rounds: Math.min(3, rounds), patience }));
-  const rows = names.map((objective, i) => ({
-    objective,
-    ms: milliseconds(used, "eager", i + 1),
-    overPlain: overPlain(used, "eager", i + 1),
-  }));
-  return { ...quiet, rows };
+  const blocks = blocksOf(asking, { variants, steps: 1 }, [asking.eager]);
+  const { used, busy } = quietOf(await inTurn(blocks, { rounds: Math.min(2, rounds), patience }));
+  for (const [i, objective] of names.entries())
+    add(`PyTorch ${objective}`, overPlain(used, asking.eager, i + 1), { busy });
 }

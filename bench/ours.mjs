@@ -1,14 +1,16 @@
 // Runs this project for bench/index.mjs in a separate process. Like peers/train.py, it answers each line of JSON with one line. A request
-// with `make` writes the file that all sides start from: weights, images, labels and prototypes.
+// with `make` writes the file that all sides start from: weights, images, labels and prototypes. A request with `train` runs the trainer.
 import { createInterface } from "node:readline";
 import { parseTrainConfig } from "batch-cam/config";
 import { createModel, defaultCamLayer } from "batch-cam/models";
 import { Adam } from "batch-cam/optim";
 import {
+  autocast,
   backward,
   capabilities,
   loadSafetensors,
   manualSeed,
+  noGrad,
   rand,
   randn,
   saveSafetensors,
@@ -17,77 +19,92 @@ import {
   tidy,
 } from "batch-cam/tensor";
 import { objective } from "batch-cam/train";
+import { trainedSteps } from "./trained-steps.mjs";
 
-/** @import { MakeRequest, ModelKey, Request, Variant } from "./types.d.ts" */
-
+/** @import { MakeRequest, NetworkSpec, Request, TrainRequest, Variant } from "./types.d.ts" */
 /** @import { TrainConfigInput } from "batch-cam/config" */
-/** @import { ModelOptions } from "batch-cam/models" */
 /** @import { Tensor } from "batch-cam/tensor" */
 /** @typedef {{ take: () => number, firstLoss: number, buildSeconds: number }} Step */
 
 const CLASSES = 10;
 const WEIGHT = 0.5; // of the guidance losses
 const AFTER_WARM_UP = 1000; // a step after the warm-up, when the guidance has its full weight
-/** @type {Record<ModelKey, ModelOptions>} */
-const MODELS = {
-  "simple-cnn": {},
-  resnet18: { stem: "small" },
-  convnextv2_atto: { patchSize: 1 },
-};
 /** @type {Record<string, TrainConfigInput>} */
 const OBJECTIVES = {
   plain: { plain: true },
-  prototype: { lambdaPrototype: WEIGHT, lambdaBatch: 0 },
-  "batch-cam": { lambdaPrototype: 0, lambdaBatch: WEIGHT },
+  "input-gradient": { plain: true, dataset: "decoy-mnist", baseline: "rrr", lambdaBaseline: 10 },
+  prototype: { lambdaPrototype: WEIGHT, lambdaBatch: 0, order: "second" },
+  "batch-cam": { lambdaPrototype: 0, lambdaBatch: WEIGHT, order: "second" },
 };
 
-/** @param {ModelKey} name */
-const newModel = (name) => createModel(name, { numClasses: CLASSES, inChannels: 1, ...MODELS[name] });
+/** @param {NetworkSpec} spec */
+function newModel({ model, options, image: [inChannels, side] }) {
+  const size = model === "simple-cnn" ? { imageSize: side } : {};
+  return createModel(model, { numClasses: CLASSES, inChannels, ...size, ...options });
+}
 
 /** @param {MakeRequest["make"]} request */
-async function make({ model: name, batch, state }) {
+async function make({ spec, state }) {
   manualSeed(0);
-  const model = newModel(name);
+  const { batch, image } = spec;
+  const model = newModel(spec);
   const labels = Int32Array.from({ length: batch }, (_, i) => i % CLASSES);
   const weights = [...model.stateDict()].map(([key, value]) => /** @type {const} */ ([`model.${key}`, value]));
   const tensors = {
-    images: randn([batch, 1, 28, 28]),
+    images: randn([batch, ...image]),
     labels: tensor(labels, { dtype: "int64" }),
-    prototypes: rand([CLASSES, 28, 28]),
+    prototypes: rand([CLASSES, ...image.slice(1)]),
   };
   await saveSafetensors(state, new Map([...weights, ...Object.entries(tensors)]), { format: "pt" });
-  return { layers: { default: defaultCamLayer(model, [1, 28, 28]), last: model.camLayer } };
+  return { layers: { default: defaultCamLayer(model, image), last: model.camLayer } };
 }
 
-// With one channel, both memory formats have the same bytes; only the strides tell them apart.
 /** @param {Tensor} x */
-const channelsLast = (x) => x.reshape([x.shape[0] ?? 0, ...x.shape.slice(2), 1]).permute([0, 3, 1, 2]);
+function channelsLast(x) {
+  const [batch = 0, channels = 0, height = 0, width = 0] = x.shape;
+  if (channels === 1) return x.reshape([batch, height, width, 1]).permute([0, 3, 1, 2]); // only the strides tell both formats apart
+  return x.permute([0, 2, 3, 1]).contiguous().permute([0, 3, 1, 2]);
+}
 
 /**
- * Builds a step as the trainer takes it, in the precision and memory format that it chooses on this machine.
+ * Builds a step as the trainer takes it, or a forward pass, in the precision and memory format of the request's `config`.
  *
  * @param {Request & Variant} request
  */
-async function build({ model: name, objective: kind, distance, layer, state }) {
+async function build({ spec, objective: kind, distance, layer, state, config: used }) {
   const stored = await loadSafetensors(state);
-  const model = newModel(name);
+  const model = newModel(spec);
   const weights = [...stored].filter(([key]) => key.startsWith("model."));
   model.loadStateDict(new Map(weights.map(([key, value]) => [key.slice("model.".length), value])));
-  const [images, labels, prototypes] = ["images", "labels", "prototypes"].map((key) => stored.get(key));
-  if (!images || !labels || !prototypes) throw new Error(`${state} lacks images, labels or prototypes`);
+  const [given, labels, prototypes] = ["images", "labels", "prototypes"].map((key) => stored.get(key));
+  if (!given || !labels || !prototypes) throw new Error(`${state} lacks images, labels or prototypes`);
+  const amp = used === "bf16-last";
+  const images = used?.endsWith("last") ? channelsLast(given) : given;
+  if (kind === "inference") {
+    model.eval();
+    const forward = () => noGrad(() => model.forward(images));
+    return () => tidy(() => (amp ? autocast({ dtype: "bfloat16" }, forward) : forward()).to("float32").mean().item());
+  }
   const optimizer = new Adam(model.namedParameters(), { lr: 1e-3 });
-  const config = parseTrainConfig({ model: name, distance, ...OBJECTIVES[kind] });
+  const config = parseTrainConfig({ model: spec.model, distance, ...OBJECTIVES[kind] });
   const guidance = { config, camLayer: layer, prototypes, camEma: null };
-  const { fastBfloat16 } = capabilities();
-  const options = { step: AFTER_WARM_UP, guidance, amp: fastBfloat16 };
+  const masks = kind === "input-gradient" ? maskOf(images) : null;
+  const options = { step: AFTER_WARM_UP, guidance, amp, masks };
   return () =>
     tidy(() => {
-      const { loss } = objective(model, fastBfloat16 ? channelsLast(images) : images, labels, options);
+      const { loss } = objective(model, images, labels, options);
       optimizer.zeroGrad();
       backward(loss);
       optimizer.step();
       return loss.item();
     });
+}
+
+/** A mask (B, H, W) of a third of the pixels. @param {Tensor} images */
+function maskOf({ shape: [batch = 0, , height = 0, width = 0] }) {
+  return rand([batch, height, width])
+    .gt(2 / 3)
+    .to("float32");
 }
 
 const peakRssMiB = () => process.resourceUsage().maxRSS / 1024;
@@ -102,7 +119,8 @@ const built = new Map();
  * @returns {Promise<Step>}
  */
 async function stepFor(request) {
-  const key = JSON.stringify([request.model, request.layer, request.objective, request.distance, request.state]);
+  const { config, layer, objective: kind, distance, state } = request;
+  const key = JSON.stringify([config, layer, kind, distance, state]);
   const known = built.get(key);
   if (known !== undefined) return known;
   const began = performance.now();
@@ -123,12 +141,14 @@ function timed(take) {
 /**
  * Takes steps of all variants alternately. Returns for each its seconds, its first loss, and the time it took to build.
  *
- * @param {Request & Partial<MakeRequest>} request
+ * @param {Request & Partial<MakeRequest & TrainRequest>} request
  */
 async function answer(request) {
   setNumThreads(request.threads);
   if (request.make) return make(request.make);
   const began = cpuSeconds();
+  if (request.train)
+    return { ...(await trainedSteps(request.train, request.threads)), cpuSeconds: cpuSeconds() - began };
   /** @type {Step[]} */
   const steps = [];
   for (const variant of request.variants) steps.push(await stepFor({ ...request, ...variant }));

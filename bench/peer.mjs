@@ -32,6 +32,7 @@ export async function start(command, args, { env = {}, says }) {
     hello,
     ask,
     make: ask,
+    train: ask,
     /** Waits until the process has ended, so that it does not disturb later measurements. */
     stop: async () => {
       if (child.exitCode !== null || child.signalCode !== null) return;
@@ -41,7 +42,9 @@ export async function start(command, args, { env = {}, says }) {
   };
 }
 
-export const startOurs = () => start(process.execPath, [file("ours.mjs")], { says: "is the package built?" });
+/** @param {Record<string, string>} env */
+export const startOurs = (env = {}) =>
+  start(process.execPath, [file("ours.mjs")], { env, says: "is the package built?" });
 
 /**
  * @param {string} python

@@ -1,4 +1,6 @@
+import type { TrainConfigInput } from "batch-cam/config";
 import type { DistanceName } from "batch-cam/losses";
+import type { ModelName, ModelOptions } from "batch-cam/models";
 import type { Patience } from "./machine.mjs";
 
 /** A median with its spread. */
@@ -8,9 +10,30 @@ export interface Spread {
   high: number;
 }
 
-export type ModelKey = "simple-cnn" | "resnet18" | "convnextv2_atto";
+export type PartName = typeof import("./plan.mjs").PARTS[number];
 
-/** The loss that a step computes. */
+export type NetworkKey =
+  | "simple-cnn"
+  | "resnet18"
+  | "convnextv2_atto"
+  | "resnet18-64"
+  | "convnextv2_atto-64"
+  | "resnet18-224"
+  | "convnextv2_atto-224"
+  | "convnextv2_tiny-224";
+
+/** A network, its images (channels, height, width) and the size of its batches. */
+export interface NetworkSpec {
+  title: string;
+  model: ModelName;
+  options: ModelOptions;
+  image: readonly [number, number, number];
+  batch: number;
+  /** Steps of a block. */
+  steps: number;
+}
+
+/** What a step computes: a loss, or "inference" for a forward pass. */
 export interface Variant {
   objective: string;
   distance: DistanceName;
@@ -18,7 +41,7 @@ export interface Variant {
 
 /** A request to a side. */
 export interface Request {
-  model: ModelKey;
+  spec: NetworkSpec;
   layer: string;
   state: string;
   threads: number;
@@ -31,7 +54,13 @@ export interface Request {
 /** A request for the file that all sides start from. */
 export interface MakeRequest {
   threads: number;
-  make: { model: ModelKey; batch: number; state: string };
+  make: { spec: NetworkSpec; state: string };
+}
+
+/** A request for steps of the trainer. */
+export interface TrainRequest {
+  threads: number;
+  train: { config: TrainConfigInput; steps: number };
 }
 
 /** A side's answer. Each list has an entry for each variant. */
@@ -41,6 +70,15 @@ export interface Answer {
   buildSeconds: number[];
   cpuSeconds: number;
   peakRssMiB: number;
+}
+
+/** The options that the trainer chose for a network. */
+export interface Chosen {
+  modelOptions: ModelOptions;
+  camLayer: string;
+  mapSize: readonly [number, number];
+  precision: string;
+  batch: number;
 }
 
 export interface Layers {
@@ -62,13 +100,13 @@ export interface Side {
   hello: Hello;
   ask(request: Request): Promise<Answer>;
   make(request: MakeRequest): Promise<{ layers: Layers }>;
+  train(request: TrainRequest): Promise<Answer & { chosen: Chosen }>;
   stop(): Promise<void>;
 }
 
-/** A kind of peer: its title, its configurations, and the target ratio. */
+/** A kind of peer: its title and its configurations. */
 export interface PeerKind {
   title: string;
-  goal: "eager" | "compile";
   configs: string[];
   env?: Record<string, string>;
 }
@@ -77,22 +115,21 @@ export interface PeerKind {
 export interface Tried {
   ms: number;
   busy: boolean;
-  firstStepSeconds: number;
-  peakMiB: number;
-  loadedMiB: number;
 }
 
-/** A peer in its fastest configuration. */
-export interface Peer {
+/** A side in its fastest configuration. */
+export interface RunningPeer {
   kind: string;
   title: string;
-  goal: PeerKind["goal"];
   config: string;
-  tried: Record<string, Tried>;
+  side: Side;
 }
 
-export interface RunningPeer extends Peer {
-  side: Side;
+/** The rows of a network or of a part. */
+export interface Measured {
+  rows: Row[];
+  busy: boolean;
+  versions: { libtorch: string; torch: string };
 }
 
 /** Settings shared by all measurements. */
@@ -101,7 +138,11 @@ export interface Context {
   folder: string;
   threads: number;
   rounds: number;
-  /** The length of a block; by default each model has its own. */
+  /** Whether to measure only the essential of a part, in a minute or two. */
+  quick: boolean;
+  /** The networks to measure; all of the part by default. */
+  only: readonly string[] | undefined;
+  /** The length of a block; by default each network has its own. */
   steps: number | undefined;
   patience: Patience;
   say(line: string): void;
@@ -128,62 +169,55 @@ export interface Quiet {
   busy: boolean;
 }
 
-export interface StepRow {
-  side: string;
-  config: string;
-  ms: Spread;
-  ratio: Spread;
-  firstLoss: number;
-  memory: { peakMiB: number; loadedMiB: number };
+/** A measure of a case: the median of a ratio, of milliseconds or of seconds, with its spread if it is known. */
+export interface Row {
+  /** The network, or another subject: a key of `NETWORKS`, or "simple-cnn/default". */
+  case: string;
+  /** "eager-malloc", "guided/prototype/ssim" ...; bench/tables.mjs names them. */
+  measure: string;
+  median: number;
+  low?: number;
+  high?: number;
+  /** The configuration of the other side, or of ours. */
+  note?: string;
 }
 
-export interface GuidedSide {
-  ms: Spread;
-  overPlain: Spread;
-  firstLoss: number;
-}
-
-export interface GuidedRow extends Variant {
-  ours: GuidedSide;
-  eager: GuidedSide;
-  ratio: Spread;
-}
-
-export interface LoopRow {
-  objective: string;
-  ms: Spread;
-  overPlain: Spread;
-}
-
-/** Everything that was measured for one model. */
-export interface ModelResult {
-  model: ModelKey;
-  batch: number;
-  layers: Layers;
+/** When, where and how a part was measured. */
+export interface Taken {
+  date: string;
+  commit: string;
+  machine: Machine;
   versions: { libtorch: string; torch: string };
-  peers: Peer[];
-  plain: Quiet & { others: number[]; rows: StepRow[] };
-  guided: (Quiet & { layer: string; rows: GuidedRow[] })[];
-  loops: Quiet & { rows: LoopRow[] };
+  threads: number;
+  rounds: number;
+  /** Whether other programs used the machine in every round of some row; the numbers must not be quoted then. */
+  busy: boolean;
+  /** Remarks about results of earlier versions. */
+  note?: string;
 }
 
-/** The content of bench.json. */
-export interface Found {
-  machine: ReturnType<typeof import("./machine.mjs").describeMachine>;
-  versions: { libtorch: string; torch: string };
-  options: { threads: number; rounds: number; models: ModelKey[] };
-  load: { before: number; after: number };
-  disturbedAbove: number;
-  disagreement: number;
-  results: ModelResult[];
+export interface Part {
+  taken: Taken;
+  rows: Row[];
 }
+
+/** The content of docs/benchmarks/<kind>.json. */
+export interface Results {
+  kind: string;
+  title: string;
+  parts: Partial<Record<PartName, Part>>;
+  /** Results of earlier versions, by the label of their column. */
+  before?: Record<string, Part>;
+}
+
+export type Machine = ReturnType<typeof import("./machine.mjs").describeMachine>;
 
 /** A bar of a figure. */
 export interface Bar {
   label: string;
   kind: string;
-  ms: Spread;
-  note: string;
+  /** Its length: a time relative to ours. */
+  times: number;
 }
 
 export interface BarGroup {

@@ -31,6 +31,7 @@ const CHECKS = {
   "C++ format": clangFormat(),
   repository: node("scripts/check-repository.mjs"),
   imports: node("scripts/check-imports.mjs"),
+  benchmarks: node("bench/docs.mjs", "--check"),
 };
 
 /** The operators' schemas come from the addon, so this check needs an addon built from these sources; `npm run setup` builds it. */

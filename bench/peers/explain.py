@@ -23,11 +23,12 @@ from safetensors.torch import load_file, save_file
 
 
 def network(path):
-    """torchvision's ResNet-18 with a 3x3 stem of stride 1 and no max-pool, in evaluation mode."""
+    """torchvision's ResNet-18 in evaluation mode; if the first kernel is 3x3, with stride 1 there and no max-pool."""
     state = load_file(path)
     model = torchvision.models.resnet18(num_classes=len(state["fc.bias"]))
-    width, channels = state["conv1.weight"].shape[:2]
-    model.conv1, model.maxpool = torch.nn.Conv2d(channels, width, 3, 1, 1, bias=False), torch.nn.Identity()
+    width, channels, side = state["conv1.weight"].shape[:3]
+    if side == 3:
+        model.conv1, model.maxpool = torch.nn.Conv2d(channels, width, 3, 1, 1, bias=False), torch.nn.Identity()
     model.load_state_dict(state)
     return model.eval()
 

@@ -5,8 +5,6 @@ import functools
 import torch
 import torch.nn.functional as F
 
-SIZE = (28, 28)
-
 
 def grad_cam(scores, activations, labels, create_graph=True):
     """Grad-CAM of the whole batch by one vector-Jacobian product, with its graph."""
@@ -19,9 +17,9 @@ def weighted(gradient, activations):
     return torch.einsum("bk,bkhw->bhw", gradient.mean((2, 3)), activations).relu()
 
 
-def normalised(maps, eps=1e-2):
+def normalised(maps, size, eps=1e-2):
     """Maps resized to the image and scaled to [0, 1]."""
-    resized = F.interpolate(maps.unsqueeze(1), SIZE, mode="bilinear", align_corners=False).squeeze(1)
+    resized = F.interpolate(maps.unsqueeze(1), size, mode="bilinear", align_corners=False).squeeze(1)
     lowest = resized.amin((1, 2), keepdim=True)
     return (resized - lowest) / (resized.amax((1, 2), keepdim=True) - lowest + eps)
 
@@ -69,7 +67,7 @@ def batch_cam_loss(maps, labels, prototypes, distance):
     classes, rows = labels.unique(return_inverse=True)
     members = F.one_hot(rows, len(classes)).to(maps.dtype)
     means = (members / members.sum(0)).t() @ maps.flatten(1)
-    return DISTANCES[distance](means.view(-1, *SIZE), prototypes[classes])
+    return DISTANCES[distance](means.view(-1, *prototypes.shape[-2:]), prototypes[classes])
 
 
 LOSSES = {"prototype": prototype_loss, "batch-cam": batch_cam_loss}

@@ -1,7 +1,7 @@
 """The other side of bench/index.mjs: training steps in PyTorch, as a strong user writes them.
 
 For each request, a line of JSON on stdin, it answers one on stdout:
-    {config, model, layer, state, variants: [{objective, distance}], threads, warmup, steps}
+    {config, spec: {model, options, image}, layer, state, variants: [{objective, distance}], threads, warmup, steps}
 `state` is a safetensors file with weights, images, labels and prototypes. What was built for a request is kept for the next one
 of its kind.
 """
@@ -36,7 +36,7 @@ class Step:
         options = CONFIGS[request["config"]]
         stored = load_file(request["state"])
         weights = {name.removeprefix("model."): value for name, value in stored.items() if name.startswith("model.")}
-        self.model, self.trunk, self.head = network(request["model"], request["layer"], weights)
+        self.model, self.trunk, self.head = network(request["spec"], request["layer"], weights)
         self.layer = self.model.get_submodule(request["layer"])
         self.images, self.labels, self.prototypes = stored["images"], stored["labels"], stored["prototypes"]
         if options.get("last"):
@@ -53,12 +53,18 @@ class Step:
         """The function that computes the loss, and the one that computes maps after the update, if any."""
         if objective in LOOPS:
             return LOOPS[objective](self)
+        if objective == "inference":
+            self.model.eval()
+            return self.inference, None
         return (self.plain if objective == "plain" else self.guided), None
 
     def compile(self):
         """The module to compile: the whole network, or for a guided step only the part up to the maps, because the rest is differentiated twice."""
-        self.compiled = torch.compile(self.model if self.objective == "plain" else self.trunk)
-        if self.objective == "plain":
+        whole = self.objective in ("plain", "inference")
+        self.compiled = torch.compile(self.model if whole else self.trunk)
+        if self.objective == "inference":
+            self.loss = lambda: self.inference(self.compiled)
+        elif whole:
             self.loss = lambda: self.cross_entropy(self.scores(self.compiled))
         else:
             self.trunk = self.compiled
@@ -76,6 +82,10 @@ class Step:
     def plain(self):
         return self.cross_entropy(self.scores(self.model))
 
+    def inference(self, model=None):
+        with torch.inference_mode():
+            return self.scores(model or self.model).float().mean()
+
     def guided(self):
         with self.autocast():
             activations = self.trunk(self.images)
@@ -84,9 +94,11 @@ class Step:
 
     def guidance(self, maps):
         loss = LOSSES.get(self.objective, LOSSES["prototype"])
-        return WEIGHT * loss(normalised(maps), self.labels, self.prototypes, self.distance)
+        return WEIGHT * loss(normalised(maps, self.prototypes.shape[-2:]), self.labels, self.prototypes, self.distance)
 
     def take(self):
+        if self.objective == "inference":
+            return self.loss().item()
         self.optimizer.zero_grad(set_to_none=True)
         loss = self.loss()
         loss.backward()
@@ -120,7 +132,7 @@ class Server:
 
     def step_for(self, request):
         """A step, the loss when it was first taken, and the seconds until then, including compilation."""
-        key = json.dumps([request[name] for name in ("config", "model", "layer", "objective", "distance", "state")])
+        key = json.dumps([request[name] for name in ("config", "layer", "objective", "distance", "state")])
         if key not in self.built:
             began = time.perf_counter()
             step = Step(request)

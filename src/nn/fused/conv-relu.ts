@@ -26,15 +26,18 @@ function fused(conv: Conv2d, relu: ReLU, pool: MaxPool2d | null, x: Tensor): Ten
   if (weight.dtype !== "float32" || bias.dtype !== "float32") return null;
   const y = observed(conv, () =>
     needsSecondDerivatives()
-      ? poolRelu(convolution(x.to(dtype), weight, window), bias.to(dtype).view([1, -1, 1, 1]), pool)
+      ? poolRelu(convolution(x.to(dtype), weight, window), bias, pool)
       : convReluOp(x.to(dtype), weight, bias, { ...window, pool: pool !== null }),
   );
   return emitOutput(pool ?? relu, y);
 }
 
-/** pool(relu(z + bias)). Pooling comes first, which gives the same values from a quarter of the memory. */
+/**
+ * pool(relu(z + bias)). Pooling comes first, which gives the same values from a quarter of the memory. In bfloat16 z is rounded
+ * before the bias is added, so that pixels that are nearly equal may be chosen otherwise than by the layers.
+ */
 function poolRelu(z: Tensor, bias: Tensor, pool: MaxPool2d | null): Tensor {
-  return (pool === null ? z : maxPool2d(z, 2)).add(bias).relu();
+  return (pool === null ? z : maxPool2d(z, 2)).add(bias.to(z.dtype).view([1, -1, 1, 1])).relu();
 }
 
 /** Whether a pool takes the maximum of adjacent, non-overlapping windows of 2x2 pixels. */
