@@ -42,7 +42,8 @@ export function barFigure({ title, subtitle, footer, groups }) {
     y += GROUP.title + group.bars.length * (BAR.height + BAR.gap) + GROUP.gap;
   }
   const height = y - GROUP.gap + FOOTER + 14;
-  const svg = `<svg xmlns="http://www.w3.org/2000/svg" width="${PAGE.width}" height="${height}" viewBox="0 0 ${PAGE.width} ${height}" font-family="DejaVu Sans, Verdana, sans-serif">
+  const svg = `<svg xmlns="http://www.w3.org/2000/svg" width="${PAGE.width}" height="${height}" viewBox="0 0 ${PAGE.width} ${height}" font-family="DejaVu Sans, Verdana, sans-serif" role="img" aria-labelledby="title">
+<title id="title">${escaped(title)}</title>
 <rect width="100%" height="100%" fill="#ffffff"/>
 ${write(title, { x: PAGE.margin, y: 36, size: 18, bold: true })}
 ${write(subtitle, { x: PAGE.margin, y: 57, size: 11.5, fill: INK.soft })}

@@ -9,7 +9,7 @@ import { defaultCamLayer } from "batch-cam/models";
 import { capabilities } from "batch-cam/tensor";
 import { startOurs } from "../peer.mjs";
 import { NETWORKS, ourConfigs, PLAIN } from "../plan.mjs";
-import { inTurn, milliseconds, overPlain, quietOf } from "../rounds.mjs";
+import { inTurn, overPlain, quietOf } from "../rounds.mjs";
 import { spread } from "../statistics.mjs";
 import { validationOverInference } from "../validation.mjs";
 
