@@ -7,6 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
+import { emptyCache } from "batch-cam/tensor";
 import { installPython } from "./python-environment.mjs";
 import { markdownTable } from "./test-matrix/table.mjs";
 import { compareNetwork, targetOf } from "./zoo/compare.mjs";
@@ -109,6 +110,7 @@ async function main() {
     const rows = [];
     for (const network of chosen) {
       const row = await judge(python, work, network);
+      emptyCache(); // the largest networks need gigabytes in float64, which Python needs next
       process.stderr.write(`${row.name}: ${row.passed ? "passed" : row.verdict}\n`);
       rows.push(row);
     }
