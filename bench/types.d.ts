@@ -98,7 +98,8 @@ export interface Hello {
 /** A process that takes training steps on request. */
 export interface Side {
   hello: Hello;
-  ask(request: Request): Promise<Answer>;
+  /** A `Request`, or that of another program. */
+  ask(request: object): Promise<Answer>;
   make(request: MakeRequest): Promise<{ layers: Layers }>;
   train(request: TrainRequest): Promise<Answer & { chosen: Chosen }>;
   stop(): Promise<void>;

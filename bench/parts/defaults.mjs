@@ -49,7 +49,7 @@ function configOf({ objective, distance }) {
  * @param {Context} context
  * @returns {Promise<Chosen>}
  */
-async function trainerSteps(name, all, { threads, patience, rounds, quick, folder }) {
+async function trainerSteps(name, all, { threads, patience, rounds, quick, folder, steps = STEPS[name] }) {
   const side = await startOurs({ BATCH_CAM_CACHE: join(folder, "cache") });
   /** @type {Variant[]} */
   const variants = [{ objective: "plain", distance: "ssim" }, ...GUIDED];
@@ -60,7 +60,7 @@ async function trainerSteps(name, all, { threads, patience, rounds, quick, folde
       const answers = [];
       for (const variant of variants) {
         const config = { model: name, ...configOf(variant) };
-        const answer = await side.train({ threads, train: { config, steps: STEPS[name] } });
+        const answer = await side.train({ threads, train: { config, steps } });
         chosen = answer.chosen;
         answers.push(answer);
       }
