@@ -65,7 +65,7 @@ export function distanceIn(known: Registry<NamedDistance>, distance: string | Di
 
 /** The mean of a distance over N pairs of images. It is float32 under autocast too. */
 export function meanDistance(operation: string, distance: Distance, [x, y]: readonly [Tensor, Tensor]): Tensor {
-  const values = autocast({ enabled: false }, () => fused(distance, [x, y]) ?? distance(x, y));
+  const values = distances(distance, [x, y]);
   if (isTensor(values) && values.ndim === 1 && values.sizes[0] === x.sizes[0]) return (values as Tensor).mean();
   const got = isTensor(values) ? `[${values.shape.join(", ")}]` : describeValue(values);
   throw new BatchCamError(
@@ -73,6 +73,10 @@ export function meanDistance(operation: string, distance: Distance, [x, y]: read
     `${operation}: distance must return a tensor [${x.sizes[0]}], one value for each image, got ${got}`,
   );
 }
+
+/** A distance of each of N pairs of images, (N), by its kernel if that supports them. It is float32 under autocast too. */
+export const distances = (distance: Distance, [x, y]: readonly [Tensor, Tensor]): Tensor =>
+  autocast({ enabled: false }, () => fused(distance, [x, y]) ?? distance(x, y));
 
 /**
  * The same in one kernel, which has a gradient only with respect to x; null if the kernel does not support the distance or these images.

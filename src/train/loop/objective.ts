@@ -199,8 +199,12 @@ interface MapSource {
   reshapeTransform: ReshapeTransform | undefined;
 }
 
+/** The head that gives the weights of a layer's maps in closed form; null if none does. */
+export const closedFormAt = (model: Module, camLayer: string): ClosedFormHead | null =>
+  model instanceof Model && camLayer === model.camLayer ? model.closedFormHead() : null;
+
 function mapSource(model: Module, { camLayer }: Guidance): MapSource {
-  const head = model instanceof Model && camLayer === model.camLayer ? model.closedFormHead() : null;
+  const head = closedFormAt(model, camLayer);
   const layers = head === null ? [camLayer] : [camLayer, head.layer];
   return { camLayer, head, layers, reshapeTransform: traitsOf(model).reshapeTransformOf(camLayer) };
 }

@@ -1,17 +1,20 @@
 import { setImmediate } from "node:timers/promises";
 import { expectFunction, expectSignal, expectString, optionsOf } from "../../arguments.ts";
-import { deadMaps, explain, normalizeMaps } from "../../cam/index.ts";
+import { batchCam, deadMaps, explain, normalizeMaps } from "../../cam/index.ts";
 import { batchIndices, gatherPixels, normalize, type Split } from "../../data/index.ts";
 import { expectSplit } from "../../data/internal.ts";
-import { crossEntropy, l1, l2, ssim } from "../../losses/index.ts";
+import { crossEntropy, distanceOf, l1, l2 } from "../../losses/index.ts";
+import { distances } from "../../losses/internal.ts";
 import { Coherence, EnergyInMask, foregroundMask } from "../../metrics/index.ts";
 import { MOST_FOREGROUND } from "../../metrics/internal.ts";
 import { expectModule } from "../../models/internal.ts";
 import { inEvaluation, type Module } from "../../nn/index.ts";
-import { interpolate, type Tensor, tensor, tidy } from "../../tensor/index.ts";
+import { pooledWeightOf } from "../../nn/internal.ts";
+import { interpolate, noGrad, type Tensor, tensor, tidy } from "../../tensor/index.ts";
 import { expectTensor } from "../../tensor/internal.ts";
 import type { MapSamples, SplitRecord } from "../run/events.ts";
 import type { ModelWithData } from "../run/session-state.ts";
+import { closedFormAt } from "./objective.ts";
 import { inPrecision, type Precision } from "./precision.ts";
 
 export interface SplitEvaluationOptions {
@@ -32,6 +35,8 @@ export interface SplitEvaluationOptions {
  * larger one.
  */
 const SCALING = { eps: 1e-6, relative: true } as const;
+
+const SSIM = distanceOf("ssim");
 
 interface Explained {
   logits: Tensor;
@@ -71,8 +76,7 @@ export function explainTrueClasses(
   const pixels = gatherPixels(split, indices);
   const labels = split.labels.indexSelect(0, tensor(indices));
   const normalized = normalize(pixels, split.normalization);
-  const raw = { targets: labels, layer: camLayer, upsample: false, normalize: false };
-  const { maps, logits } = inPrecision(normalized, precision, (images) => explain(model, images, raw));
+  const { maps, logits } = inPrecision(normalized, precision, (images) => rawMaps(model, images, { camLayer, labels }));
   const size = pixels.sizes.slice(-2) as [number, number];
   return {
     logits,
@@ -81,6 +85,31 @@ export function explainTrueClasses(
     maps: normalizeMaps(interpolate(maps, { size }), SCALING),
     dead: deadMaps(maps),
   };
+}
+
+/**
+ * Grad-CAM maps of the true classes before resizing, (B, h, w), and the logits. If the head has a closed form, as in training, the
+ * maps take no backward pass.
+ */
+function rawMaps(
+  model: Module,
+  images: Tensor,
+  { camLayer, labels }: { camLayer: string; labels: Tensor },
+): { maps: Tensor; logits: Tensor } {
+  const head = closedFormAt(model, camLayer);
+  if (head === null)
+    return explain(model, images, { targets: labels, layer: camLayer, upsample: false, normalize: false });
+  const { layer, weight, readout } = head;
+  return noGrad(() => {
+    const { logits, taps } = model.forwardWith(images, {
+      taps: readout === undefined ? [camLayer] : [camLayer, layer],
+    });
+    const scores = logits.to("float32");
+    const output = taps[layer];
+    const closedForm = readout && output ? { weight, readout, output, pooled: pooledWeightOf(output) } : { weight };
+    const maps = batchCam(scores, taps[camLayer] as Tensor, labels, { head: closedForm, createGraph: false });
+    return { maps, logits: scores };
+  });
 }
 
 /**
@@ -111,7 +140,7 @@ export async function evaluateSplit(
         sums.crossEntropy += crossEntropy(logits, labels, { reduction: "sum" }).item();
         sums.l1 += l1(maps, own).sum().item();
         sums.l2 += l2(maps, own).sum().item();
-        sums.ssim += ssim(maps, own).sum().item();
+        sums.ssim += labels.numel - noGrad(() => distances(SSIM, [maps, own]).sum().item());
         const foreground = foregroundMask(pixels);
         sums.foreground += foreground.to("float32").mean([1, 2]).sum().item();
         energy.update(maps, foreground);
