@@ -4,6 +4,8 @@ import { fileURLToPath } from "node:url";
 
 // Modules are imported only when they are needed, because set-up and doctor must run if nothing is built or installed.
 const entry = new URL("../dist/cli/main.js", import.meta.url);
+/** The commands that compute in this process, and therefore load libtorch. */
+const COMPUTING = ["train", "find-lr", "explain", "evaluate"];
 const root = fileURLToPath(new URL("..", import.meta.url)).replace(/\/$/, "");
 
 async function run() {
@@ -17,12 +19,21 @@ async function run() {
     return fail(`it is not built yet: run \`${await setupCommand()}\``);
   }
   try {
+    await preload();
     const { main } = await import(entry.href);
     return await main(process.argv.slice(2));
   } catch (error) {
     if (!(error instanceof Error && "code" in error && error.code === "ERR_MODULE_NOT_FOUND")) throw error;
     return fail(`a part of it is missing: run \`${await setupCommand()}\` (${error.message.split("\n")[0]})`);
   }
+}
+
+/** Begins to load libtorch for a command that needs it, while the command itself is loaded. */
+async function preload() {
+  const [name = "", ...words] = process.argv.slice(2);
+  if (!COMPUTING.includes(name) || words.includes("--help") || words.includes("-h")) return;
+  const { preloadAddon } = await import("../dist/engine/preload.js");
+  preloadAddon();
 }
 
 async function setUp() {

@@ -1,5 +1,6 @@
 import { createRequire } from "node:module";
 import { addonPath, explainLoadFailure } from "./find.ts";
+import { setSpinCount } from "./preload.ts";
 import { expectSwitches, type KernelLevel } from "./switches.ts";
 
 /**
@@ -114,10 +115,7 @@ export interface NativeCapabilities {
 function load(): NativeAddon {
   expectSwitches();
   const path = addonPath();
-  // The OpenMP threads of libtorch spin for about a millisecond at each barrier, which slows all of them down when
-  // another process needs a core. A shorter spin costs almost nothing on an idle machine. OpenMP reads the variable
-  // when the library loads.
-  process.env.GOMP_SPINCOUNT ??= "10000";
+  setSpinCount();
   const addon = loadFrom(path);
   addon.onWarning((text) => process.emitWarning(`libtorch: ${text}`));
   return addon;
