@@ -79,12 +79,12 @@ const TRAINING = {
   lambdaPrototype: positive({
     name: "λ of the Prototype Loss",
     better: null,
-    definition: "weight of the Prototype Loss at a step, warm-up included",
+    definition: "weight of the Prototype Loss at a guided step, warm-up included",
   }),
   lambdaBatch: positive({
     name: "λ of the Batch-CAM Loss",
     better: null,
-    definition: "weight of the Batch-CAM Loss at a step, warm-up included",
+    definition: "weight of the Batch-CAM Loss at a guided step, warm-up included",
   }),
   rawMapMax: positive({
     name: "largest raw map value",

@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, it } from "vitest";
 import { createModel, type Model, multiplyAdds } from "../src/models/index.ts";
+import { shareBehind } from "../src/models/internal.ts";
 import { memory, tidy } from "../src/tensor/index.ts";
 import { cli } from "./support/cli.ts";
 
@@ -35,6 +36,27 @@ describe("multiplyAdds", () => {
     expect([...model.namedModules().values()].every(({ training }) => training)).toBe(true);
     expect(tidy(() => model.namedBuffers().get("bn1.running_mean")?.abs().max().item())).toBe(0);
     expect(memory().liveTensors).toBe(liveTensors);
+  });
+});
+
+describe("the share of a network behind a layer", () => {
+  it("is the multiply-adds of the layers that run after it, by hand", () => {
+    const model = createModel("simple-cnn", { head: "gap" });
+    made.push(model);
+    const [second, third] = [28 * 28 * 64 * 32 * 9, 14 * 14 * 128 * 64 * 9];
+    const whole = 28 * 28 * 32 * 9 + second + third + 128 * 10;
+    const behind = (layer: string) => shareBehind(model, [1, 28, 28], layer) * whole;
+    expect(behind("pool2")).toBeCloseTo(128 * 10, 5);
+    expect(behind("pool1")).toBeCloseTo(third + 128 * 10, 5);
+    expect(behind(model.classifier)).toBe(0);
+  });
+
+  it("falls from stage to stage, and is that of the head after the last one", () => {
+    const model = createModel("resnet18", { width: 4, stem: "small", numClasses: 10 });
+    made.push(model);
+    const shares = model.camLayers.map((layer) => shareBehind(model, [3, 32, 32], layer));
+    expect(shares).toEqual([...shares].sort((a, b) => b - a));
+    expect((shares.at(-1) as number) * multiplyAdds(model, [3, 32, 32])).toBeCloseTo(32 * 10, 5);
   });
 });
 

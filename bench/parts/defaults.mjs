@@ -9,8 +9,8 @@ import { inTurn, milliseconds, overPlain, quietOf } from "../rounds.mjs";
 /** @import { TrainConfigInput } from "batch-cam/config" */
 /** @import { Chosen, Context, Measured, NetworkSpec, Variant } from "../types.d.ts" */
 
-/** Steps of a block: a multiple of how often guidance may be left out, and some seconds of each network. */
-const STEPS = { "simple-cnn": 48, resnet18: 12, convnextv2_atto: 12 };
+/** Steps of a block: a multiple of `guideEvery`, and some seconds of each network. */
+const STEPS = { "simple-cnn": 48, resnet18: 12, convnextv2_atto: 20 };
 
 /** @param {Context} context @returns {Promise<Measured>} */
 export async function defaults(context) {

@@ -1,7 +1,7 @@
 import { parseArgs } from "node:util";
 import type { z } from "zod";
 import { DATASET_NAMES, TrainConfig } from "../config/index.ts";
-import { expectation, type FieldSchema, fieldsOf, hint, numberIn, typesOf } from "../config/internal.ts";
+import { choicesOf, expectation, type FieldSchema, fieldsOf, hint, numberIn, typesOf } from "../config/internal.ts";
 import { ownDataset } from "../data/sources/own-dataset.ts";
 import { BatchCamError } from "../errors.ts";
 import { isExportedPath } from "../models/exported/description.ts";
@@ -190,7 +190,7 @@ function flagValue({ rawName, value, inlineValue }: OptionToken, flag: Flag, wha
     throw fault(what, `${rawName} must be ${expected}, got "${value}"`);
   }
   if (value === undefined) throw fault(what, `${rawName} needs a value: ${expected}`);
-  if (flag.kind === "number") {
+  if (flag.kind === "number" && !choicesOf(flag.field).includes(value)) {
     const number = numberIn(value);
     if (number === undefined) throw fault(what, `${rawName} must be ${expected}, got "${value}"`);
     return number;

@@ -75,7 +75,7 @@ function signature({ name, kind, field }: Flag): string {
 
 function placeholder(kind: Flag["kind"], field: Flag["field"]): string {
   const file = (field.anyOf ?? []).flatMap(({ extension }) => (extension === undefined ? [] : [`path${extension}`]));
-  const choices = [...choicesOf(field), ...file];
+  const choices = [...choicesOf(field), ...file, ...(kind === "number" && field.anyOf !== undefined ? ["n"] : [])];
   if (choices.length > 0) return choices.join("|");
   if (kind === "number") return "n";
   if (kind === "repeat") return "option=value";

@@ -17,7 +17,8 @@ const sweep = group("Sweep", {
  * evaluates nothing.
  */
 const NOT_SWEPT = [
-  ...(["lr", "sched", "warmupSteps", "minLr", "lambdaWarmup", "epochs", "maxSteps", "maxSeconds", "patience"] as const),
+  ...(["lr", "sched", "warmupSteps", "minLr", "lambdaWarmup", "guideEvery"] as const),
+  ...(["epochs", "maxSteps", "maxSeconds", "patience"] as const),
   ...(["resume", "acceptNewData", "overwrite", "output", "experiment", "fastDevRun", "deterministic"] as const),
   ...(["checkpointEvery", "checkpointSeconds", "keepEpochs", "logEvery", "valInterval", "lossBalanceEvery"] as const),
   ...(["profile", "profileSteps", "figures", "tensorboard", "limitVal", "limitTest"] as const),

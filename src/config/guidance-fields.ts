@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { expectNumber, objectOf } from "../arguments.ts";
 import { byValue, choiceOf, type Features, namesOf } from "./features.ts";
-import { group } from "./fields.ts";
+import { count, group } from "./fields.ts";
 
 const PROTOTYPE_SOURCES = ["class", "shuffled", "global", "constant", "clean"] as const;
 
@@ -62,6 +62,18 @@ export const guidanceFieldsOf = <const D extends Features["distances"], const B 
       .describe(
         "second: the loss's gradient also flows through the channel weights of the maps; first: they are treated as constants, which is cheaper",
       ),
+    guideEvery: z
+      .union([z.enum(["auto"]), count()])
+      .default("auto")
+      .describe(
+        "guide the maps at every Nth step, with N times the weight; the other steps cost as much as plain ones (auto: by how much of the network is behind the target layer, so that guidance adds about a tenth to the time of training; 1 in short runs, and with a baseline)",
+      ),
+    guideShare: z
+      .number()
+      .positive()
+      .max(1)
+      .default(1)
+      .describe("fraction of each batch whose maps are guided; the other images take part in the cross-entropy alone"),
     camEps: z
       .number()
       .positive()

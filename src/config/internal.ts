@@ -9,6 +9,6 @@ export { expectModelOptions } from "./model-options.ts";
 export { hint, nearestName } from "./nearest-name.ts";
 export { figuresOf, type NormalizationChoice, normalizationFault } from "./normalization.ts";
 export { numberIn } from "./number-text.ts";
-export { OWN_DATA, resultConfig } from "./outcome.ts";
+export { alwaysGuided, OWN_DATA, resultConfig } from "./outcome.ts";
 export { choicesOf, expectation, type FieldSchema, fieldsOf, parseConfig, typesOf } from "./parse.ts";
-export { dataName, defaultLambda, parseGivenConfig } from "./resolve.ts";
+export { dataName, defaultLambda, EARLIER_VALUES, parseGivenConfig } from "./resolve.ts";

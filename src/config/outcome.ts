@@ -17,6 +17,17 @@ export const OUTCOME_FREE: readonly (keyof TrainConfig)[] = [
 
 /** The part of a config that determines the results of a run. Runs that agree in it are the same experiment. */
 export function resultConfig(config: TrainConfig): Record<string, unknown> {
-  const free: ReadonlySet<string> = new Set([...OUTCOME_FREE, ...(OWN_DATA.has(config.dataset) ? [] : ["dataDir"])]);
+  const { plain, baseline, dataset, guideEvery } = config;
+  const isUnguided = plain && baseline === undefined;
+  const unused = [
+    ...(OWN_DATA.has(dataset) ? [] : ["dataDir"]),
+    ...(isUnguided || alwaysGuided(config) || (baseline !== undefined && guideEvery === 1) ? ["guideEvery"] : []),
+    ...(isUnguided ? ["guideShare"] : []),
+  ];
+  const free: ReadonlySet<string> = new Set([...OUTCOME_FREE, ...unused]);
   return Object.fromEntries(Object.entries(config).filter(([key, value]) => value !== undefined && !free.has(key)));
 }
+
+/** Whether every step is guided because the config has a baseline, which is trained as it was published, and no number of its own. */
+export const alwaysGuided = ({ baseline, guideEvery }: Pick<TrainConfig, "baseline" | "guideEvery">): boolean =>
+  baseline !== undefined && guideEvery === "auto";

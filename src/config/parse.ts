@@ -129,7 +129,8 @@ export function expectation(field: FieldSchema): string {
     return choices.length === 1 ? `${choices[0]}` : `one of ${choices.join(", ")}`;
   }
   if (field.extension !== undefined) return `a path that ends with ${field.extension}`;
-  if (field.anyOf?.some((one) => one.extension !== undefined)) return field.anyOf.map(expectation).join(", or ");
+  const isNamed = (one: FieldSchema) => one.extension !== undefined || one.enum !== undefined;
+  if (field.anyOf?.some(isNamed)) return field.anyOf.map(expectation).join(", or ");
   const kind = typesOf(field).map((type) => KINDS[type] ?? type);
   const limits = [
     field.minimum !== undefined && field.minimum > -Number.MAX_SAFE_INTEGER && `at least ${field.minimum}`,

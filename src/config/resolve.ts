@@ -50,9 +50,13 @@ export function parseGivenConfig(input: unknown, given: GivenParts, options: Par
   return parseMarked(input, given, { what: "train config", ...options });
 }
 
-/** Checks the content of a run's `config.json`, in which a model or images may be "given". */
+/** The values of options in runs of earlier versions, which did not have them, if these differ from the present defaults. */
+export const EARLIER_VALUES = { guideEvery: 1 } as const satisfies Partial<ParsedTrainConfig>;
+
+/** Checks the content of a run's `config.json`, in which a model or images may be "given". A run of an earlier version goes on as it began. */
 export function parseSavedConfig(saved: unknown, what: string): TrainConfig {
-  return isObject(saved) ? parseMarked(saved, givenPartsOf(saved), { what }) : parseTrainConfig(saved, { what });
+  if (!isObject(saved)) return parseTrainConfig(saved, { what });
+  return parseMarked({ ...EARLIER_VALUES, ...saved }, givenPartsOf(saved), { what });
 }
 
 function parseMarked(input: object, given: GivenParts, options: ParseOptions): TrainConfig {
@@ -92,6 +96,7 @@ function shortened(config: TrainConfig): TrainConfig {
     ...{ experiment: own, overwrite: true, epochs: 1, maxSteps: Math.min(config.maxSteps ?? 2, 2), logEvery: 1 },
     ...{ limitVal: batchSize, limitTest: batchSize, limitTrainBatches: Math.min(config.limitTrainBatches ?? 2, 2) },
     lambdaWarmup: 0, // with a warm-up the maps would have almost no weight
+    guideEvery: config.guideEvery === "auto" ? config.guideEvery : Math.min(config.guideEvery, 2),
   };
 }
 

@@ -76,7 +76,11 @@ export const runFields = group("Run", {
     .boolean()
     .default(false)
     .describe("print how the time of a step is spent, and write profile.json and profile-trace.json"),
-  profileSteps: count().default(10).describe("number of steps that the profile records, after five warm-up steps"),
+  profileSteps: count()
+    .default(10)
+    .describe(
+      "number of steps that the profile records, after five warm-up steps; rounded up to a multiple of guideEvery",
+    ),
   figures: z
     .boolean()
     .default(true)

@@ -89,10 +89,10 @@ export function splitRunDirectory(directory: string): { output: string; experime
 export function configWarnings(config: TrainConfig, steps: number): string[] {
   objectOf("configWarnings: config", config);
   expectNumber("configWarnings: steps", steps);
-  return [...guidanceWarnings(config), ...otherWarnings(config, steps)];
+  return [...guidanceWarnings(config, steps), ...otherWarnings(config, steps)];
 }
 
-function guidanceWarnings(config: TrainConfig): string[] {
+function guidanceWarnings(config: TrainConfig, steps: number): string[] {
   const { lambdaPrototype, lambdaBatch, batchTarget, statistic, plain, prototypes } = config;
   const warnings: string[] = [];
   if (config.sampler === "balanced" && config.classWeights === "balanced")
@@ -109,6 +109,12 @@ function guidanceWarnings(config: TrainConfig): string[] {
   } else if (batchMean && lambdaBatch > lambdaPrototype / 4) {
     warnings.push(
       `batchTarget "batch-mean" leads to dead maps if its weight is large: lambdaBatch ${lambdaBatch} is above a quarter of lambdaPrototype ${lambdaPrototype}`,
+    );
+  }
+  const { guideEvery } = config;
+  if (!plain && typeof guideEvery === "number" && guideEvery > steps) {
+    warnings.push(
+      `guideEvery ${guideEvery} is more than the run's ${counted(steps, "step")}, so that no map is guided: lower it, or leave it out`,
     );
   }
   if (statistic === "cam-ema" && lambdaPrototype + lambdaBatch > 0) {

@@ -31,6 +31,8 @@ describe("the train config", () => {
       lambdaBatch: 0,
       camEps: 1e-2,
       order: "second",
+      guideEvery: "auto",
+      guideShare: 1,
       plain: false,
       seed: 0,
     });
@@ -106,6 +108,11 @@ describe("the train config", () => {
     [{ model: ["simple-cnn"] }, 'model must be one of "simple-cnn", "resnet18", "resnet34", '],
     [{ figures: "yes" }, 'figures must be true or false, got "yes"'],
     [{ camEps: 0 }, "camEps must be a number, above 0, got 0"],
+    [{ guideEvery: 0 }, 'guideEvery must be "auto", or a whole number, above 0, got 0'],
+    [{ guideEvery: 1.5 }, 'guideEvery must be "auto", or a whole number, above 0, got 1.5'],
+    [{ guideEvery: "4" }, 'guideEvery must be "auto", or a whole number, above 0, got "4"'],
+    [{ guideShare: 0 }, "guideShare must be a number, above 0 and at most 1, got 0"],
+    [{ guideShare: Number.NaN }, "guideShare must be a number, above 0 and at most 1"],
   ])("refuses %j", (input, message) => {
     expect(failure(input).message).toContain(message);
   });
@@ -188,6 +195,12 @@ describe("the warnings of a config", () => {
     ]);
     expect(warnings({ lambdaWarmup }, 150)).toEqual([]);
     expect(warnings({}, 15)).toEqual([]); // the default depends on the number of the run's steps
+  });
+
+  it("mention a run that ends before its first guided step", () => {
+    expect(warnings({ guideEvery: 50 }, 49)).toEqual([expect.stringMatching(/guideEvery 50 .* 49 steps/)]);
+    expect(warnings({ guideEvery: 50 }, 50)).toEqual([]);
+    expect(warnings({ guideEvery: 50, plain: true }, 49)).toEqual([]);
   });
 
   it("do not mention guidance in plain training", () => {

@@ -25,7 +25,7 @@ export const short = (value: number): string => (Math.abs(value) >= 1000 ? value
 export function startLines(start: StartEvent): string[] {
   const images = `${start.trainImages} training, ${start.valImages} validation and ${counted(start.testImages, "test image")}`;
   const engine = `${counted(start.threads, "thread")}, ${precisionText(start)}`;
-  const maps = `maps of ${start.mapSize.join("x")} from ${start.camLayer}`;
+  const maps = `maps of ${start.mapSize.join("x")} from ${start.camLayer}${guidedPart(start.config)}`;
   const { resumedFromStep: from, stepsPerEpoch, epochs, config } = start;
   const last = Math.min(stepsPerEpoch * epochs, config.maxSteps ?? Number.POSITIVE_INFINITY);
   const onward = from < last ? `resumed at step ${from}` : `complete at step ${from}, evaluated again`;
@@ -49,6 +49,14 @@ function precisionText({ precision, timings = [] }: StartEvent): string {
   if (!times.every(Number.isFinite)) return precision;
   const [taken, left] = times.map((time) => `${time.toFixed(time < 10 ? 1 : 0)} ms`);
   return `${precision} (a plain step takes ${taken}, in ${own ? "float32" : "bfloat16"} ${left})`;
+}
+
+/** The steps and images whose maps are guided, if that is a part of them. */
+function guidedPart({ guideEvery, guideShare, plain, baseline }: StartEvent["config"]): string {
+  if (plain && baseline === undefined) return "";
+  const steps = typeof guideEvery === "number" && guideEvery > 1 ? [`at one step in ${guideEvery}`] : [];
+  const images = guideShare < 1 ? [`on ${percent(guideShare, 0)} of each batch`] : [];
+  return steps.length + images.length === 0 ? "" : ` guided ${[...steps, ...images].join(", ")}`;
 }
 
 /** Every term of the loss, before its weight: `ce 0.412  proto 0.218`. */

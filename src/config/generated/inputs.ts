@@ -147,6 +147,10 @@ export type TrainConfigInput = {
   detachBatchMean?: boolean | undefined;
   /** second: the loss's gradient also flows through the channel weights of the maps; first: they are treated as constants, which is cheaper @default "second" */
   order?: "second" | "first" | undefined;
+  /** guide the maps at every Nth step, with N times the weight; the other steps cost as much as plain ones (auto: by how much of the network is behind the target layer, so that guidance adds about a tenth to the time of training; 1 in short runs, and with a baseline) @default "auto" */
+  guideEvery?: "auto" | number | undefined;
+  /** fraction of each batch whose maps are guided; the other images take part in the cross-entropy alone @default 1 */
+  guideShare?: number | undefined;
   /** constant added to max - min when a training map is normalised @default 0.01 */
   camEps?: number | undefined;
   /** how a class's prototype is computed: the mean, median or trimmed mean of its images, or a running mean of its maps (cam-ema) @default "mean" */
@@ -193,7 +197,7 @@ export type TrainConfigInput = {
   deterministic?: boolean | undefined;
   /** print how the time of a step is spent, and write profile.json and profile-trace.json @default false */
   profile?: boolean | undefined;
-  /** number of steps that the profile records, after five warm-up steps @default 10 */
+  /** number of steps that the profile records, after five warm-up steps; rounded up to a multiple of guideEvery @default 10 */
   profileSteps?: number | undefined;
   /** draw a figure of the maps after each epoch, and write report.html at the end @default true */
   figures?: boolean | undefined;

@@ -111,7 +111,15 @@ function objective(config: StartEvent["config"], steps: number): string {
     guided && prototypes !== "class"
       ? ` **This is a control: its maps were guided to ${prototypes} prototypes, not to those of their own classes.**`
       : "";
-  return `It was trained with cross-entropy and ${terms.join(" and ")}${by} (Batch-CAM, arXiv 2510.00664).${warmUp(config, steps)}${control}`;
+  return `It was trained with cross-entropy and ${terms.join(" and ")}${by} (Batch-CAM, arXiv 2510.00664).${guidedPart(config)}${warmUp(config, steps)}${control}`;
+}
+
+/** The steps and images that were guided, if that is a part of them. */
+function guidedPart({ guideEvery, guideShare }: StartEvent["config"]): string {
+  const every = typeof guideEvery === "number" && guideEvery > 1 ? guideEvery : 1;
+  const steps = every > 1 ? [`at one step in ${every}, with ${every} times these weights`] : [];
+  const images = (guideShare ?? 1) < 1 ? [`on ${Number((100 * guideShare).toPrecision(3))} % of each batch`] : [];
+  return steps.length + images.length === 0 ? "" : ` Maps were guided ${[...steps, ...images].join(", ")}.`;
 }
 
 /** The part of the warm-up that was complete when the run ended. */

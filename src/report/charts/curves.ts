@@ -10,6 +10,8 @@ export interface StepCurve {
   scale: Scale;
   /** Whether a formula determines the values. A moving mean would only blur them. */
   isSchedule?: boolean;
+  /** The term that this is the weight of. Its curve shows the steps that have the term. */
+  weightOf?: "prototypeLoss" | "batchCamLoss";
 }
 
 /** The curves of everything that training steps log, in the order of a report. */
@@ -19,8 +21,8 @@ export const STEP_CURVES: readonly StepCurve[] = [
   { name: "prototypeLoss", scale: "zero" },
   { name: "batchCamLoss", scale: "zero" },
   { name: "baselineLoss", scale: "zero" },
-  { name: "lambdaPrototype", scale: "zero", isSchedule: true },
-  { name: "lambdaBatch", scale: "zero", isSchedule: true },
+  { name: "lambdaPrototype", scale: "zero", isSchedule: true, weightOf: "prototypeLoss" },
+  { name: "lambdaBatch", scale: "zero", isSchedule: true, weightOf: "batchCamLoss" },
   { name: "deadMaps", scale: "zero" },
   { name: "rawMapMax", scale: "log" },
   { name: "gradNorm", scale: "log" },

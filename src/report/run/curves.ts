@@ -19,10 +19,14 @@ interface RunChart {
   points(run: ReportedRun): Point[];
 }
 
-const OF_STEPS: readonly RunChart[] = STEP_CURVES.map(({ name, scale, isSchedule = false }) => ({
+/** Steps that do not have a number, because they are not guided, are left out, so that the line connects those that have it. */
+const OF_STEPS: readonly RunChart[] = STEP_CURVES.map(({ name, scale, isSchedule = false, weightOf }) => ({
   id: `step-${name}`,
   ...{ measure: MEASURES[name], split: "", scale, isSmoothed: !isSchedule, xLabel: "step" },
-  points: ({ steps }) => steps.map(({ step, metrics }) => ({ x: step, y: metrics[name] })),
+  points: ({ steps }) => {
+    const own = steps.filter(({ metrics }) => metrics[weightOf ?? name] !== null);
+    return own.map(({ step, metrics }) => ({ x: step, y: metrics[name] }));
+  },
 }));
 
 /** The charts of the terms that a program added to the loss of one of the runs. */

@@ -14,9 +14,12 @@ export interface LossBatch {
   labels: Tensor;
   /** (B, classes), float32: before softmax. */
   logits: Tensor;
-  /** (B, H, W) in [0, 1]: the map of each image's true class, over the image as it is in `images`; null in a run without maps. */
+  /**
+   * (B, H, W) in [0, 1]: the map of each image's true class, over the image as it is in `images`; null in a run without maps, and at the steps
+   * that `guideEvery` leaves unguided (none unless the config sets it). With `guideShare`, only the first images have maps and taps.
+   */
   maps: Tensor | null;
-  /** The outputs of the target layers, by path; empty in a run without maps. */
+  /** The outputs of the target layers, by path; empty if there are no maps. */
   taps: Readonly<Record<string, Tensor>>;
   /** The network, in training mode. */
   model: Module;

@@ -55,7 +55,7 @@ const DIVERGENCE = 4;
 /**
  * Learning-rate range test (Smith, arXiv 1506.01186): it takes steps of the complete objective at rates that rise by a constant factor
  * until the loss diverges, and suggests the rate at which the loss falls fastest (as Lightning's `lr_find`). The guidance has its full
- * weight from the first step on. It keeps no run directory.
+ * weight from the first step on, at every step. It keeps no run directory.
  *
  * @throws E_CONFIG, E_DATA as `train` does; E_NUMERIC if not even the first rates give a finite loss
  */
@@ -86,8 +86,9 @@ export async function findLearningRate(
   const output = await temporaryFolder();
   const restore = model === undefined ? () => {} : rememberWeights(model);
   try {
-    const own = { output, experiment: "sweep", resume: false, overwrite: false, fastDevRun: false, lambdaWarmup: 0 };
-    const config = { ...objectOf("findLearningRate: input", input), ...own };
+    const own = { output, experiment: "sweep", resume: false, overwrite: false, fastDevRun: false };
+    // Losses of steps with and without guidance could not be compared.
+    const config = { ...objectOf("findLearningRate: input", input), ...own, lambdaWarmup: 0, guideEvery: 1 };
     return await withSession(
       config,
       () => {},

@@ -80,6 +80,7 @@ async function runEpoch(session: Session, signal: AbortSignal | undefined): Prom
   const means = EpochMeans.from(progress.means);
   const stopping = () => signal?.aborted === true;
   let savedAt = performance.now();
+  let unlogged = { images: 0, seconds: 0 };
   if (endOf(session) !== null) return false;
   for (const indices of beginEpoch(session)) {
     // Only the steps and the time can end the run within an epoch. Patience counts validated epochs.
@@ -100,7 +101,11 @@ async function runEpoch(session: Session, signal: AbortSignal | undefined): Prom
     progress.means = means.state();
     if (profiler?.complete) await finishProfile(session);
     if (reporting.balance !== null) await logBalance(session, reporting.balance);
-    if (progress.step % config.logEvery === 0) await logStep(session, metrics, indices.length / seconds);
+    unlogged = { images: unlogged.images + indices.length, seconds: unlogged.seconds + seconds };
+    if (progress.step % config.logEvery === 0) {
+      await logStep(session, metrics, unlogged.images / unlogged.seconds);
+      unlogged = { images: 0, seconds: 0 };
+    }
     const due = config.checkpointSeconds !== undefined && performance.now() - savedAt > config.checkpointSeconds * 1000;
     if (stopping() || due || progress.step % config.checkpointEvery === 0) {
       await checkpoint(session);

@@ -16,9 +16,10 @@ import { type ClosedFormHead, Model, type TappedForward } from "../../models/ind
 import { expectModule, traitsOf } from "../../models/internal.ts";
 import type { Module } from "../../nn/index.ts";
 import { pooledWeightOf, withSecondDerivatives } from "../../nn/internal.ts";
-import { autocast, type CrossEntropyOptions, type Tensor } from "../../tensor/index.ts";
+import { autocast, type CrossEntropyOptions, cat, type Tensor } from "../../tensor/index.ts";
 import { expectTensor, phase } from "../../tensor/internal.ts";
 import { type ExtraLosses, extraTerms } from "./extra-losses.ts";
+import { everyOf, guidedCount, isGuidedStep } from "./guided-steps.ts";
 import type { Mixed } from "./mixup.ts";
 
 /** The parts of a run that the objective needs. */
@@ -31,9 +32,11 @@ export interface Guidance {
   classWeights?: Tensor | null;
   /** The running averages of the maps; present if they are used as prototypes. */
   camEma: CamEma | null;
+  /** The fewest images of a forward pass (1 by default), which a part of a batch must have too. */
+  smallestBatch?: number;
 }
 
-/** The loss of a step, and each of its terms. A term is null if the objective does not have it. */
+/** The loss of a step, and each of its terms. A term is null if the objective does not have it, or not at this step. */
 export interface Terms {
   loss: Tensor;
   logits: Tensor;
@@ -44,9 +47,9 @@ export interface Terms {
   baselineLoss: Tensor | null;
   /** The terms that a program adds, by their names. */
   extra: Readonly<Record<string, Tensor>>;
-  /** (B), bool */
+  /** (G), bool: of the guided images, the first G of the batch */
   dead: Tensor | null;
-  /** (B, h, w), before normalisation */
+  /** (G, h, w), before normalisation */
   rawMaps: Tensor | null;
 }
 
@@ -85,11 +88,23 @@ export function planOf(model: Module, guidance: Guidance): ObjectivePlan {
   };
 }
 
-/** The weight of each term at a step (from 0). */
-export function weightsAt({ config, warmup }: ObjectivePlan, step: number): Record<keyof WeightedTerms, number> {
+/** The weight of each term at a step (from 0), as a mean over guided and other steps. */
+export function meanWeightsAt({ config, warmup }: ObjectivePlan, step: number): Record<keyof WeightedTerms, number> {
   const at = (lambda: number) => warmedUp(lambda, step, warmup);
   const { lambdaPrototype, lambdaBatch, lambdaBaseline } = config;
   return { prototypeLoss: at(lambdaPrototype), batchCamLoss: at(lambdaBatch), baselineLoss: at(lambdaBaseline) };
+}
+
+/** The weight of each term in the loss of a step (from 0): a multiple of the mean weight at guided steps, and 0 at the others. */
+export function weightsAt(plan: ObjectivePlan, step: number): Record<keyof WeightedTerms, number> {
+  const every = everyOf(plan.config);
+  const factor = isGuidedStep(step, every) ? every : 0;
+  const { prototypeLoss, batchCamLoss, baselineLoss } = meanWeightsAt(plan, step);
+  return {
+    prototypeLoss: prototypeLoss * factor,
+    batchCamLoss: batchCamLoss * factor,
+    baselineLoss: baselineLoss * factor,
+  };
 }
 
 /** The inputs of a step other than its images and labels. */
@@ -118,6 +133,10 @@ export interface ObjectiveOptions {
  * `CE + λ_p·PrototypeLoss + λ_b·BatchCamLoss + λ·baseline + losses`, each λ warmed up. If all weights are zero, no map is
  * computed. Maps of images that were moved are mapped back and compared at the original positions. The
  * network runs under autocast if `amp` asks for it; maps and losses are always float32.
+ *
+ * With `guideEvery` k in the config, the step decides: the steps k − 1, 2k − 1 ... have the terms of the guidance with k times their
+ * weights, and the others have the cross-entropy alone. With `guideShare`, only the first images of the batch have maps, and those terms
+ * are means over them; they and the other images then run through the network one after the other.
  */
 export function objective(model: Module, images: Tensor, labels: Tensor, options: ObjectiveOptions): Terms {
   const { guidance, ...inputs } = optionsOf("objective", options, [
@@ -145,35 +164,94 @@ export type StepInputs = { images: Tensor; labels: Tensor } & Omit<ObjectiveOpti
 
 /** `objective` of a run, whose arguments were checked when the run began. */
 export function termsOf(plan: ObjectivePlan, model: Module, inputs: StepInputs): Terms {
-  const { images, labels, step, amp, mixed = null, crossEntropyScale: scale = 1 } = inputs;
-  const { losses = NO_LOSSES, epoch = 1 } = inputs;
-  const input = plan.inputGradient ? images.detach().requiresGrad_() : images;
-  const forward = (x: Tensor, layers: readonly string[]) => {
-    const pass = () => model.forwardWith(x, { taps: layers });
-    const run = plan.secondDerivative ? () => withSecondDerivatives(pass) : pass;
-    const { logits, taps }: TappedForward = amp ? autocast({ dtype: "bfloat16" }, run) : run();
-    return { logits, taps, scores: logits.to("float32") };
-  };
-  const { source } = plan;
-  const { logits, taps, scores } = phase("forward", () => forward(input, source?.layers ?? []));
+  const { labels, step, mixed = null, crossEntropyScale: scale = 1, losses = NO_LOSSES, epoch = 1 } = inputs;
+  const guided = isGuidedStep(step, everyOf(plan.config));
+  const pass = phase("forward", () => forwardPass(plan, model, inputs, guided));
+  const { scores, own } = pass;
   const unscaled = phase("loss", () => blendedCrossEntropy(scores, labels, { ...plan.crossEntropy, mixed }));
   const crossEntropyTerm = scale === 1 ? unscaled : unscaled.mul(scale);
-  const made = source === null ? NO_MAPS : phase("maps", () => guidedMaps(plan, source, { taps, scores, inputs }));
+  const source = guided ? plan.source : null;
+  const made = source === null ? NO_MAPS : phase("maps", () => guidedMaps(plan, source, own));
   const terms = phase("loss", () => {
-    const compared = made.maps === null || plan.config.plain ? NO_TERMS : mapTerms(made.maps, labels, plan);
-    const again = (x: Tensor) => forward(x, []).scores;
-    const { masks = null, foreground = null } = inputs;
-    const seen = { images: input, scores, labels, maps: made.seen, masks, foreground, forward: again };
-    const baselineTerm = plan.config.baseline === undefined ? null : baselineLoss(plan.config.baseline, seen);
+    const compared = made.maps === null || plan.config.plain ? NO_TERMS : mapTerms(made.maps, own.labels, plan);
+    const again = (x: Tensor) => forwardOf(model, x, { amp: inputs.amp, twice: plan.secondDerivative }).scores;
+    const seen = { ...own, maps: made.seen, forward: again };
+    const baseline = guided ? plan.config.baseline : undefined;
+    const baselineTerm = baseline === undefined ? null : baselineLoss(baseline, seen);
     return weighted(crossEntropyTerm, { ...compared, baselineLoss: baselineTerm }, weightsAt(plan, step));
   });
-  const seen = { images: input, labels, logits: scores, maps: made.seen, taps };
+  const seen = { images: pass.images, labels, logits: scores, maps: made.seen, taps: own.taps };
   const extra =
     losses.size === 0 ? {} : phase("loss", () => extraTerms(losses, { ...seen, model, step: step + 1, epoch }));
   const loss = Object.values(extra).reduce((sum, term) => sum.add(term), terms.loss);
   const { dead, rawMaps } = made;
-  return { logits, crossEntropy: crossEntropyTerm, ...terms, extra, loss, dead, rawMaps };
+  return { logits: pass.logits, crossEntropy: crossEntropyTerm, ...terms, extra, loss, dead, rawMaps };
 }
+
+/** The images of a step that are guided, with everything that the terms of the guidance need. */
+interface GuidedImages {
+  images: Tensor;
+  labels: Tensor;
+  scores: Tensor;
+  taps: TappedForward["taps"];
+  geometry: Tensor | null;
+  masks: Tensor | null;
+  foreground: Tensor | null;
+}
+
+interface ForwardPass {
+  /** (B, C, H, W): as the network received them. */
+  images: Tensor;
+  /** (B, classes), in the precision of the network, and in float32. */
+  logits: Tensor;
+  scores: Tensor;
+  /** The guided images: the whole batch, or the first part of it. Without guidance it is the whole batch. */
+  own: GuidedImages;
+}
+
+/** @param options `twice`: whether the pass is differentiated twice, down to the images */
+function forwardOf(
+  model: Module,
+  images: Tensor,
+  { amp, layers = [], twice = false }: { amp: boolean; layers?: readonly string[]; twice?: boolean },
+) {
+  const pass = () => model.forwardWith(images, { taps: layers });
+  const run = twice ? () => withSecondDerivatives(pass) : pass;
+  const { logits, taps }: TappedForward = amp ? autocast({ dtype: "bfloat16" }, run) : run();
+  return { logits, taps, scores: logits.to("float32") };
+}
+
+/** Runs the network on a batch: in one pass, or first on the guided images, with taps, and then on the others. */
+function forwardPass(plan: ObjectivePlan, model: Module, inputs: StepInputs, guided: boolean): ForwardPass {
+  const { images: given, labels, amp, geometry = null, masks = null, foreground = null } = inputs;
+  const input = (part: Tensor) => (guided && plan.inputGradient ? part.detach().requiresGrad_() : part);
+  const layers = guided ? (plan.source?.layers ?? []) : [];
+  const options = { amp, layers, twice: guided && plan.secondDerivative };
+  const [batch = 0] = given.sizes;
+  const count = guided && isSplit(plan) ? guidedCount(batch, plan) : batch;
+  const rest = batch - count;
+  if (rest === 0) {
+    const images = input(given);
+    const { logits, taps, scores } = forwardOf(model, images, options);
+    return { images, logits, scores, own: { images, labels, scores, taps, geometry, masks, foreground } };
+  }
+  const first = (tensor: Tensor) => tensor.narrow(0, 0, count);
+  const firstOf = (tensor: Tensor | null) => (tensor === null ? null : first(tensor));
+  const guidedImages = input(first(given));
+  const own = forwardOf(model, guidedImages, options);
+  const others = forwardOf(model, given.narrow(0, count, rest), { amp });
+  const parts = { geometry: firstOf(geometry), masks: firstOf(masks), foreground: firstOf(foreground) };
+  return {
+    images: given,
+    logits: cat([own.logits, others.logits]),
+    scores: cat([own.scores, others.scores]),
+    own: { images: guidedImages, labels: first(labels), scores: own.scores, taps: own.taps, ...parts },
+  };
+}
+
+/** Whether a part of each batch is guided, and there is something to guide it by. */
+const isSplit = ({ config, source }: ObjectivePlan): boolean =>
+  config.guideShare < 1 && (source !== null || config.baseline !== undefined);
 
 /** Cross-entropy against both labels of a mixed image, by their shares. */
 function blendedCrossEntropy(
@@ -213,9 +291,8 @@ function mapSource(model: Module, { camLayer }: Guidance): MapSource {
 function guidedMaps(
   plan: ObjectivePlan,
   { camLayer, head, reshapeTransform }: MapSource,
-  { taps, scores, inputs }: { taps: TappedForward["taps"]; scores: Tensor; inputs: StepInputs },
+  { images, labels, taps, scores, geometry }: GuidedImages,
 ) {
-  const { images, labels, geometry = null } = inputs;
   const { order, camEps: eps } = plan.config;
   const size = images.sizes.slice(-2) as [number, number];
   const closedForm = head === null ? {} : { head: closedFormOf(head, taps[head.layer] as Tensor) };

@@ -5,12 +5,16 @@ import type { Module } from "../../nn/index.ts";
 import { MAX_EVENTS, StepProfiler, writeTrace } from "../../profile/index.ts";
 import type { TrainEvent } from "../run/events.ts";
 import { writeJson } from "../run/run-directory.ts";
+import { everyOf } from "./guided-steps.ts";
 
 /** The number of steps at the start of a new or resumed run that are not profiled. */
 const WARM_UP = 5;
 
-export function profilerOf({ profile, profileSteps }: TrainConfig, model: Module): StepProfiler | null {
-  return profile ? new StepProfiler({ skip: WARM_UP, steps: profileSteps, maxEvents: MAX_EVENTS }, model) : null;
+/** The number of recorded steps is rounded up to a multiple of `guideEvery`, so that the share of guided steps is that of the run. */
+export function profilerOf(config: TrainConfig, model: Module): StepProfiler | null {
+  const every = everyOf(config);
+  const steps = Math.ceil(config.profileSteps / every) * every;
+  return config.profile ? new StepProfiler({ skip: WARM_UP, steps, maxEvents: MAX_EVENTS }, model) : null;
 }
 
 /** The part of a session that its profile needs. */

@@ -9,9 +9,10 @@ import { type EpochMeansState, lastCheckpoint } from "../run/checkpoint.ts";
 import type { EpochRecord, StepMetrics } from "../run/events.ts";
 import type { Session } from "../run/session-state.ts";
 import { type Annotations, annotatedBatch } from "./annotated-batch.ts";
+import { everyOf, isBalanceStep } from "./guided-steps.ts";
 import { lossBalance } from "./loss-balance.ts";
 import { type Mixed, mixUp } from "./mixup.ts";
-import { type Terms, termsOf, weightsAt } from "./objective.ts";
+import { meanWeightsAt, type Terms, termsOf, weightsAt } from "./objective.ts";
 
 type Metrics = EpochRecord["train"];
 /** The numbers of a step before its update. */
@@ -106,7 +107,7 @@ function accumulateBatch(session: Session, drawn: Drawn, share: number): LossMet
       baselineLoss: terms.baselineLoss,
       ...terms.extra,
     });
-    if (balanceIsDue(session)) reporting.balance = lossBalance(model, terms, weightsAt(guidance, progress.step));
+    if (balanceIsDue(session)) reporting.balance = lossBalance(model, terms, meanWeightsAt(guidance, progress.step));
     phase("backward", () => backward(share === 1 ? terms.loss : terms.loss.mul(share)));
     return { ...readTerms(terms, session), accuracy: shareCorrect(terms.logits, labels) };
   });
@@ -150,7 +151,7 @@ function mixedBatch(session: Session, drawn: Drawn): TrainingBatch & { mixed: Mi
 const balanceIsDue = ({ reporting, config, progress }: Session): boolean =>
   reporting.balance === null &&
   config.lossBalanceEvery !== undefined &&
-  (progress.step + 1) % config.lossBalanceEvery === 0;
+  isBalanceStep(progress.step, config.lossBalanceEvery, everyOf(config));
 
 function readTerms(terms: Terms, { guidance, progress }: Session): Omit<StepMetrics, "gradNorm" | "lr"> {
   const weights = weightsAt(guidance, progress.step);
@@ -205,34 +206,41 @@ function notFinite(
 }
 
 /**
- * Means over an epoch's steps, weighted by the number of images. Its state is part of a checkpoint, so that a resumed
- * run has the same means.
+ * Means over an epoch's steps, weighted by the number of images. A number that only some steps have, such as a term of the guidance, is a
+ * mean over these. The state is part of a checkpoint, so that a resumed run has the same means.
  */
 export class EpochMeans {
   #images = 0;
   #sums: Record<string, number | null> = {};
+  /** The images of the steps that did not have a number. */
+  #missing: Record<string, number> = {};
 
   add(values: Metrics, images: number): void {
     this.#images += images;
     for (const [key, value] of Object.entries(values)) {
-      const sum = this.#sums[key];
-      this.#sums[key] = value === null || value === undefined ? null : (sum ?? 0) + value * images;
+      const sum = this.#sums[key] ?? null;
+      const isMissing = value === null || value === undefined;
+      if (isMissing) this.#missing[key] = (this.#missing[key] ?? 0) + images;
+      this.#sums[key] = isMissing ? sum : (sum ?? 0) + value * images;
     }
   }
 
   means(): Metrics {
-    const entries = Object.entries(this.#sums).map(([key, sum]) => [key, sum === null ? null : sum / this.#images]);
+    const meanOf = ([key, sum]: [string, number | null]) =>
+      sum === null ? null : sum / (this.#images - (this.#missing[key] ?? 0));
+    const entries = Object.entries(this.#sums).map((entry) => [entry[0], meanOf(entry)]);
     return Object.fromEntries(entries) as unknown as Metrics;
   }
 
   state(): EpochMeansState {
-    return { images: this.#images, sums: { ...this.#sums } };
+    return { images: this.#images, sums: { ...this.#sums }, missing: { ...this.#missing } };
   }
 
-  static from({ images, sums }: EpochMeansState): EpochMeans {
+  static from({ images, sums, missing = {} }: EpochMeansState): EpochMeans {
     const means = new EpochMeans();
     means.#images = images;
     means.#sums = { ...sums };
+    means.#missing = { ...missing };
     return means;
   }
 }

@@ -13,6 +13,8 @@ import type { EpochRecord, Rejudged } from "./events.ts";
 export interface EpochMeansState {
   images: number;
   sums: Record<string, number | null>;
+  /** The images of the steps that did not have a number; absent in checkpoints of earlier versions. */
+  missing?: Record<string, number>;
 }
 
 /** The progress of a run without its tensors. All numbers can be restored exactly from JSON. */

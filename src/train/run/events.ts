@@ -79,6 +79,7 @@ export interface StepEvent {
   stepsPerEpoch: number;
   /** With the terms that a program added to the loss, by their names. */
   metrics: StepMetrics & ExtraMetrics;
+  /** Over the steps of this epoch since the last event, because guided and other steps take different times. */
   imagesPerSecond: number;
 }
 
@@ -94,7 +95,10 @@ export interface BalanceEvent {
 export interface TermBalance {
   /** The name of the term in `StepMetrics`. */
   term: string;
-  /** The weight at this step, including the warm-up; 1 for the cross-entropy. */
+  /**
+   * The weight at this step, including the warm-up, as a mean over guided and other steps, so that the gradients can be compared; 1 for the
+   * cross-entropy.
+   */
   weight: number;
   /** The value, not yet multiplied by its weight. */
   value: number;
@@ -121,19 +125,19 @@ export interface ProfileEvent {
 export type StepMetrics = {
   loss: number;
   crossEntropy: number;
-  /** Before its weight; null if the objective has no such term. */
+  /** Before its weight; null if the objective has no such term, or not at this step (`guideEvery`). */
   prototypeLoss: number | null;
-  /** Before its weight; null if the objective has no such term. */
+  /** Before its weight; null if the objective has no such term, or not at this step. */
   batchCamLoss: number | null;
-  /** The term of the baseline, not yet multiplied by its weight; null if the config has no baseline. */
+  /** The term of the baseline, not yet multiplied by its weight; null if the config has no baseline, or not at this step. */
   baselineLoss: number | null;
-  /** Weight at this step, warm-up included. */
+  /** Weight at this step, warm-up included: `guideEvery` times the run's weight at a guided step, and 0 at the others. */
   lambdaPrototype: number;
-  /** Weight at this step, warm-up included. */
+  /** Weight at this step, in the same way. */
   lambdaBatch: number;
-  /** Share of the maps that are zero everywhere, 0 to 1; null if the objective needs no maps. */
+  /** Share of the guided maps that are zero everywhere, 0 to 1; null if the step needs no maps. */
   deadMaps: number | null;
-  /** Largest value of the maps before they are normalised; null if the objective needs no maps. */
+  /** Largest value of the guided maps before they are normalised; null if the step needs no maps. */
   rawMapMax: number | null;
   /** L2 norm of the gradient of all parameters, before it is clipped. */
   gradNorm: number;
@@ -148,7 +152,10 @@ export interface EpochRecord {
   epoch: number;
   /** Steps since the run began. */
   step: number;
-  /** Means over the steps since the last validation. These are the steps of the epoch, unless `valInterval` skips validations. */
+  /**
+   * Means over the steps since the last validation. These are the steps of the epoch, unless `valInterval` skips validations. Terms and maps
+   * are means over the guided steps among them; null if there were none.
+   */
   train: StepMetrics & { accuracy: number } & ExtraMetrics;
   val: SplitRecord;
   secondsPerEpoch: number;

@@ -18,6 +18,7 @@ import type { TrainEvent } from "./events.ts";
 import { exportedOfConfig, exportedOfRun, withImagesOf } from "./exported-run.ts";
 import { augmentationOf } from "./from-config.ts";
 import type { GivenToRun } from "./given-parts.ts";
+import { type GuidedRun, guideEveryOf } from "./guide-every.ts";
 import {
   type ChosenPrecision,
   choosePrecision,
@@ -122,8 +123,8 @@ async function sessionOf(
   const guided = await runGuidance(run, { data, model, emit });
   const frozen = data.config.freeze === undefined ? [] : freeze(model, data.config.freeze);
   const { length, plan, warnings } = lengthOf(data, model, frozen);
-  // The number of warm-up steps is stored with the run, so that a resumed run uses the same number.
-  const config = { ...data.config, lambdaWarmup: lambdaWarmupOf(data.config, length.lastStep) };
+  const { camLayer } = guided.guidance;
+  const config = decidedConfig(data, { model, camLayer, steps: length.lastStep, losses: given.losses });
   const prototypeShape = guidedShape(config, data.train);
   const shapeWarnings =
     prototypeShape === null || prototypeShape.carries === "shape" ? [] : [describeShape(prototypeShape)];
@@ -147,13 +148,13 @@ async function sessionOf(
       amp: precision.amp,
       channelsLast: precision.channelsLast,
       data,
-      camLayer: guided.guidance.camLayer,
+      camLayer,
       prototypes: guided.references,
     },
     training: { augmentation: augmentationOf(config), frozen, release },
     losses: given.losses ?? new Map(),
     optimisation: optimisationOf(config, model, plan.stepsPerEpoch * config.epochs),
-    guidance: planOf(model, { config, ...guided.guidance }),
+    guidance: planOf(model, { config, smallestBatch: length.smallestBatch, ...guided.guidance }),
     maps: { size: guided.size, prototypeShape },
     length,
     reporting: reportingOf(run, emit, { profiler: profilerOf(config, model), timings: precision.timings }),
@@ -177,6 +178,16 @@ async function precisionFor(
 ): Promise<ChosenPrecision> {
   if (start === "continue") return { ...(await recordedPrecision(directory, options.config)), timings: null };
   return given === undefined ? choosePrecision(options) : { ...precisionOf(options.config), timings: null };
+}
+
+/** The config with the numbers that are decided when a run begins. They are stored with the run, so that a resumed run uses the same ones. */
+function decidedConfig(
+  { config, train }: SessionData,
+  { losses, ...about }: Pick<GuidedRun, "model" | "camLayer" | "steps"> & Pick<GivenToRun, "losses">,
+): TrainConfig {
+  const image = train.images.sizes.slice(1) as [number, number, number];
+  const guideEvery = guideEveryOf(config, { ...about, image, hasOwnTerms: (losses?.size ?? 0) > 0 });
+  return { ...config, guideEvery, lambdaWarmup: lambdaWarmupOf(config, about.steps) };
 }
 
 function optimisationOf(config: TrainConfig, model: Module, scheduledSteps: number): Optimisation {

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { overrideTrainConfig, parseTrainConfig, type TrainConfig, type TrainConfigInput } from "../../config/index.ts";
-import { resultConfig } from "../../config/internal.ts";
+import { EARLIER_VALUES, resultConfig } from "../../config/internal.ts";
 import { counted } from "../../counted.ts";
 import { DATASETS } from "../../data/description.ts";
 import { baselineNeeds } from "../../losses/internal.ts";
@@ -112,7 +112,7 @@ function nonDefault(config: TrainConfig): [string, unknown][] {
 
 /** Whether a stored config, of this or an earlier version, describes the same run. A default may have changed since it was written. */
 export function isSameRun(kept: Partial<TrainConfig>, config: TrainConfig, data?: string): boolean {
-  const whole = { ...DEFAULTS, ...kept } as TrainConfig;
+  const whole = { ...DEFAULTS, ...EARLIER_VALUES, ...kept } as TrainConfig;
   return JSON.stringify(nonDefault(withoutPath(whole, data))) === JSON.stringify(nonDefault(withoutPath(config, data)));
 }
 

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { CompareConfig, type CompareConfigInput } from "../../config/index.ts";
+import { CompareConfig, type CompareConfigInput, parseTrainConfig, type TrainConfigInput } from "../../config/index.ts";
 import { parseConfig } from "../../config/internal.ts";
 import { gridFile, readGrid } from "./grid.ts";
 import { isSameRun, runsOf, shareOf } from "./grid-runs.ts";
@@ -223,6 +223,23 @@ describe("a stored config", () => {
     expect(isSameRun({ ...config, augFlip: true }, config)).toBe(false);
     expect(isSameRun({ ...config, lr: 0.5 }, config)).toBe(false);
     expect(isSameRun({ ...config, retired: 1 } as typeof config, config)).toBe(false);
+  });
+
+  it("of a version that guided every step describes a run of guideEvery 1, and not one of the default", () => {
+    const { guideEvery: _, guideShare: __, ...earlier } = only({ objectives: "prototype", distances: "ssim" }).config;
+    const now = (options: object) => parseTrainConfig({ ...earlier, ...options } as TrainConfigInput);
+    expect(isSameRun(earlier, now({ guideEvery: 1 }))).toBe(true);
+    expect(isSameRun(earlier, now({}))).toBe(false);
+    expect(isSameRun(earlier, now({ guideEvery: 1, guideShare: 0.5 }))).toBe(false);
+  });
+
+  it("describes the same run whatever it says of guidance that the run does not have, or has at every step", () => {
+    const plain = parseTrainConfig({ plain: true });
+    expect(isSameRun({ ...plain, guideEvery: 4, guideShare: 0.5 }, plain)).toBe(true);
+    const baseline = parseTrainConfig({ baseline: "rrr", dataset: "decoy-mnist" });
+    const { guideEvery: _, guideShare: __, ...earlier } = baseline;
+    expect(isSameRun(earlier, baseline)).toBe(true);
+    expect(isSameRun({ ...baseline, guideEvery: 2 }, baseline)).toBe(false);
   });
 });
 

@@ -16,6 +16,14 @@ describe("medianStepSeconds", () => {
     expect(medianStepSeconds(log(1, 2, 9), config)).toBeCloseTo(2, 12);
   });
 
+  it("is the mean of the medians of guided and of other steps, by their numbers", () => {
+    const rows = log(9, 9, 9, 9, 9, 1, 1, 5, 1, 2, 6).map((row, i) => ({
+      ...row,
+      prototypeLoss: [7, 10].includes(i) ? 0.5 : null,
+    }));
+    expect(medianStepSeconds(rows as LogRow[], config)).toBeCloseTo((4 * 1 + 2 * 5.5) / 6, 12);
+  });
+
   it("ignores other rows of the log, and is NaN without a step", () => {
     const epoch = { kind: "epoch", epoch: 1, step: 3 } as LogRow;
     expect(medianStepSeconds([epoch, ...log(1, 2, 9)], config)).toBeCloseTo(2, 12);
