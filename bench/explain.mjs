@@ -65,9 +65,10 @@ const [rounds, threads] = [Number(values.rounds), Number(values.threads)];
 const list = (text) => text.split(",").map(Number);
 
 const AGREEING = 16; // the number of images on which the maps are compared
+const SWEPT = 64; // the least number of images of a measurement that finds the best batch size
 /** @type {Record<What, Method>} */
 const METHODS = {
-  gradcam: { name: "GradCAM", sizes: list(values.batches), count: images, swept: (batch) => Math.max(64, batch) },
+  gradcam: { name: "GradCAM", sizes: list(values.batches), count: images, swept: (batch) => Math.max(SWEPT, batch) },
   scorecam: { name: "ScoreCAM", sizes: list(values.chunks), count: probed, swept: () => 1 },
   ablationcam: { name: "AblationCAM", sizes: list(values.chunks), count: probed, swept: () => 1 },
 };
@@ -91,7 +92,7 @@ function noise() {
   return { batch: () => randn([16, 3, size, size]), data: { images: randn([WANTED, 3, size, size]), labels } };
 }
 
-const WANTED = Math.max(images, probed, AGREEING, ...list(values.batches));
+const WANTED = Math.max(images, probed, AGREEING, SWEPT, ...list(values.batches));
 
 /**
  * Makes the network, with running statistics, and the images to explain.

@@ -194,6 +194,12 @@ async function plainSteps(asking, { rounds, patience, say, add }) {
     add(side === "ours" ? "ms" : `ms/${side}`, milliseconds(used, side), about);
     if (side !== "ours") add(side, sideRatio(used, "ours", side), about);
   }
+  // All sides start from the same weights and images, so that their first losses differ only by rounding.
+  const losses = Object.values(last).map(({ firstLoss: [first = Number.NaN] }) => first);
+  add(
+    "first losses/largest difference",
+    constant(Math.max(...losses.map((loss) => Math.abs(loss / (losses[0] ?? 0) - 1)))),
+  );
   const eager = Object.keys(asking.sides).find((side) => side === "eager");
   if (eager === undefined) return;
   const loaded = (/** @type {string} */ side) => memoryOf(side) - sideOf(asking, side).hello.peakRssMiB;
