@@ -112,8 +112,13 @@ async function fastestOfAll(request, context) {
   const ours = { title: "batch-cam", configs: ourConfigs({ bfloat16 }) };
   found.push({ kind: "ours", ...(await fastest(ours, startOurs, { request, context })) });
   for (const [kind, peer] of Object.entries(peerKinds({ bfloat16, linux: process.platform === "linux", tunedOnly }))) {
+    const followed = found.find((other) => other.kind === peer.follows)?.config;
+    const configs = followed === undefined ? peer.configs : [followed];
     const env = { TORCHINDUCTOR_CACHE_DIR: join(context.folder, "inductor"), ...peer.env };
-    found.push({ kind, ...(await fastest(peer, () => startPeer(context.python, env), { request, context })) });
+    found.push({
+      kind,
+      ...(await fastest({ ...peer, configs }, () => startPeer(context.python, env), { request, context })),
+    });
   }
   return found;
 }

@@ -111,7 +111,8 @@ export const KEEPING = {
 };
 
 /**
- * The ways to use PyTorch that are compared. For each kind, the fastest configuration on this machine is measured.
+ * The ways to use PyTorch that are compared. For each kind, the fastest configuration on this machine is measured. A kind that
+ * `follows` another one takes its configuration, so that the search is made once.
  *
  * @param {{ bfloat16: boolean, linux: boolean, tunedOnly?: boolean }} machine with `tunedOnly` only those that the goals name
  * @returns {Record<string, PeerKind>}
@@ -119,18 +120,18 @@ export const KEEPING = {
 export function peerKinds({ bfloat16, linux, tunedOnly = false }) {
   const precisions = bfloat16 ? ["fp32", "bf16"] : ["fp32"];
   const eagerly = precisions.map((p) => `eager-${p}`);
-  /** @type {PeerKind} */
   const eager = { title: "PyTorch eager", configs: tunedOnly ? eagerly : ["eager", ...eagerly] };
-  /** @type {PeerKind} */
   const compile = { title: "torch.compile", configs: precisions.map((p) => `compile-${p}`) };
-  /**
-   * @param {PeerKind} kind
-   * @returns {PeerKind}
-   */
-  const tuned = ({ title, configs }) => ({ title: `${title}, tuned malloc`, configs, env: KEEPING });
   if (!linux) return { eager, compile };
+  /** @param {PeerKind} kind */
+  const tuned = ({ title, configs }) => ({ title: `${title}, tuned malloc`, configs, env: KEEPING });
   const best = { "eager-malloc": tuned(eager), "compile-malloc": tuned(compile) };
-  return tunedOnly ? best : { eager, compile, ...best };
+  if (tunedOnly) return best;
+  return {
+    ...best,
+    eager: { ...eager, follows: "eager-malloc" },
+    compile: { ...compile, follows: "compile-malloc" },
+  };
 }
 
 /** The precisions and memory layouts of our side. The fastest is measured, because `--amp auto` chooses in the same way. */

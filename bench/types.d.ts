@@ -110,6 +110,8 @@ export interface PeerKind {
   title: string;
   configs: string[];
   env?: Record<string, string>;
+  /** The kind whose configuration it takes. */
+  follows?: string;
 }
 
 /** The result of trying a configuration. */

@@ -3,7 +3,7 @@
 import { join } from "node:path";
 import { measureNetwork } from "../measure.mjs";
 import { startOurs } from "../peer.mjs";
-import { GUIDED, TRAINED } from "../plan.mjs";
+import { GUIDED, NETWORKS, NETWORKS_OF, TRAINED } from "../plan.mjs";
 import { inTurn, milliseconds, overPlain, quietOf } from "../rounds.mjs";
 
 /** @import { TrainConfigInput } from "batch-cam/config" */
@@ -26,6 +26,7 @@ export async function defaults(context) {
       title: name,
       ...{ model: name, options, image: [1, 28, 28], batch: chosen.batch, steps: name === "simple-cnn" ? 16 : 4 },
     };
+    if (isFixed(spec)) continue; // the part "fixed" compares this very network
     const compared = await measureNetwork(`${name}/default`, spec, { tunedOnly: true }, context);
     all.rows.push(...compared.rows.filter(({ measure }) => !measure.startsWith("memory")));
     all.busy ||= compared.busy;
@@ -33,6 +34,14 @@ export async function defaults(context) {
   }
   return all;
 }
+
+/** @param {NetworkSpec} spec */
+const isFixed = ({ model, options, batch }) =>
+  NETWORKS_OF.fixed.some((name) => {
+    const fixed = NETWORKS[name];
+    const same = JSON.stringify(fixed.options) === JSON.stringify(options);
+    return fixed.model === model && fixed.batch === batch && same;
+  });
 
 /** A config with a loss's own usual weight. @param {Variant} variant @returns {TrainConfigInput} */
 function configOf({ objective, distance }) {
@@ -51,6 +60,7 @@ function configOf({ objective, distance }) {
  */
 async function trainerSteps(name, all, { threads, patience, rounds, quick, folder, steps = STEPS[name] }) {
   const side = await startOurs({ BATCH_CAM_CACHE: join(folder, "cache") });
+  all.versions = { ...all.versions, libtorch: side.hello.libtorch };
   /** @type {Variant[]} */
   const variants = [{ objective: "plain", distance: "ssim" }, ...GUIDED];
   /** @type {Chosen | undefined} */
