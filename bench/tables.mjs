@@ -25,7 +25,10 @@ function sourcesOf(files, name) {
 const find = (rows, name, measure) => rows.find((row) => row.case === name && row.measure === measure);
 
 /** @param {number} value */
-const short = (value) => (value >= 100 ? value.toFixed(0) : value >= 10 ? value.toFixed(1) : value.toFixed(2));
+function short(value) {
+  if (value !== 0 && Math.abs(value) < 0.01) return value.toExponential(1);
+  return value >= 100 ? value.toFixed(0) : value >= 10 ? value.toFixed(1) : value.toFixed(2);
+}
 
 /** The median with its spread. @param {Row | undefined} row */
 function cell(row) {
