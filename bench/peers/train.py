@@ -55,7 +55,7 @@ class Step:
             return LOOPS[objective](self)
         if objective == "inference":
             self.model.eval()
-            return self.inference, None
+            return lambda: self.inference(self.model), None
         return (self.plain if objective == "plain" else self.guided), None
 
     def compile(self):
@@ -82,9 +82,9 @@ class Step:
     def plain(self):
         return self.cross_entropy(self.scores(self.model))
 
-    def inference(self, model=None):
+    def inference(self, model):
         with torch.inference_mode():
-            return self.scores(model or self.model).float().mean()
+            return self.scores(model).float().mean()
 
     def guided(self):
         with self.autocast():
