@@ -32,7 +32,7 @@ describe("the processors that are emulated", () => {
 
   it("use each level of kernels, one and two threads, and bfloat16 forced on and off", () => {
     const of = (name: string) => new Set(combinations(new Set()).map(({ env }: Combination) => env[name]));
-    expect(of("BATCH_CAM_KERNELS")).toEqual(new Set(["baseline", "avx2", "avx512", "tiles"]));
+    expect(of("BATCH_CAM_KERNELS")).toEqual(new Set(["baseline", "avx2", "avx512", "avx512bf16", "tiles"]));
     expect(of("ATEN_CPU_CAPABILITY")).toEqual(new Set(["default", "avx2", "avx512"]));
     expect(of("ONEDNN_MAX_CPU_ISA")).toEqual(
       new Set(["SSE41", "AVX2", "AVX512_CORE", "AVX512_CORE_BF16", "AVX512_CORE_AMX"]),

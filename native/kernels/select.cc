@@ -9,7 +9,7 @@
 namespace batch_cam {
 
 bool isLevelAllowed(const char* level) {
-  static const char* const levels[] = {"baseline", "avx2", "avx512", "tiles"};
+  static const char* const levels[] = {"baseline", "avx2", "avx512", "avx512bf16", "tiles"};
   const char* const most = getenv("BATCH_CAM_KERNELS");
   if (most == nullptr) return true;
   bool below = true, allowed = true;
@@ -29,6 +29,9 @@ DECLARE_VARIANT(baseline)
 DECLARE_VARIANT(avx2)
 DECLARE_VARIANT(avx512)
 #endif
+#ifdef BATCH_CAM_AVX512BF16
+DECLARE_VARIANT(avx512bf16)
+#endif
 
 const std::vector<const char*>& kernelLevels() {
   static const std::vector<const char*> levels = [] {
@@ -40,6 +43,9 @@ const std::vector<const char*>& kernelLevels() {
                         __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
     if (avx2) found.push_back("avx2");
     if (avx512) found.push_back("avx512");
+#ifdef BATCH_CAM_AVX512BF16
+    if (avx512 && __builtin_cpu_supports("avx512bf16")) found.push_back("avx512bf16");
+#endif
 #endif
     if (machineHasAmx()) found.push_back("tiles");
     return found;
@@ -61,6 +67,9 @@ const KernelTable& kernels() {
     for (const char* level : kernelLevels()) {
       if (strcmp(level, "avx2") == 0 && isLevelAllowed(level)) table = &avx2::table;
       if (strcmp(level, "avx512") == 0 && isLevelAllowed(level)) table = &avx512::table;
+#ifdef BATCH_CAM_AVX512BF16
+      if (strcmp(level, "avx512bf16") == 0 && isLevelAllowed(level)) table = &avx512bf16::table;
+#endif
     }
 #endif
     return *table;

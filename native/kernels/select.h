@@ -6,7 +6,8 @@
 namespace batch_cam {
 
 // The levels that this processor, its operating system and this build support, lowest first: some of baseline, avx2,
-// avx512 and tiles. "tiles" means the tile registers of AMX (amx.h); its other kernels are those of avx512.
+// avx512, avx512bf16 and tiles. "tiles" means the tile registers of AMX (amx.h); its other kernels are those of
+// avx512bf16.
 const std::vector<const char*>& kernelLevels();
 
 // The highest level whose kernels run.

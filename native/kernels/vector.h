@@ -48,13 +48,18 @@ inline Vector load(const BFloat16* from) {
 
 inline void store(float* to, Vector value) { memcpy(to, &value, sizeof value); }
 
-// Rounds float32 to bfloat16: to nearest, ties to even. NaN stays NaN.
+// Rounds float32 to bfloat16: to nearest, ties to even. NaN stays NaN. At the level avx512bf16 this is one instruction
+// instead of ten; it rounds values below 2^-126 to zero.
+#ifdef __AVX512BF16__
+inline Halves rounded(Vector value) { return (Halves)_mm512_cvtneps_pbh((__m512)value); }
+#else
 inline Halves rounded(Vector value) {
   const Words bits = (Words)value;
   const Words nearest = (bits + 0x7fff + ((bits >> 16) & 1)) >> 16;
   const Words isNaN = (Words)(value != value);
   return __builtin_convertvector((nearest & ~isNaN) | (isNaN & 0x7fc0), Halves);
 }
+#endif
 
 inline void store(BFloat16* to, Vector value) {
   const Halves halves = rounded(value);

@@ -56,7 +56,7 @@ const ONE_DNN = {
 };
 
 /**
- * The processors, with the features that each needs and its numbers of threads. They are real processors and two mixtures that no `auto`
+ * The processors, with the features that each needs and its numbers of threads. They are real processors and mixtures that no `auto`
  * would choose. Two threads split sums differently, so each kind of kernel also runs with two.
  */
 const PROCESSORS = [
@@ -66,9 +66,20 @@ const PROCESSORS = [
   { name: "avx512", env: { ...AVX512, BATCH_CAM_BFLOAT16: "off" }, needs: ["avx512f"], threads: [1, 2] },
   {
     name: "avx512 with bfloat16",
-    env: { ...AVX512, ONEDNN_MAX_CPU_ISA: "AVX512_CORE_BF16", BATCH_CAM_BFLOAT16: "on" },
+    env: {
+      ...AVX512,
+      ONEDNN_MAX_CPU_ISA: "AVX512_CORE_BF16",
+      BATCH_CAM_KERNELS: "avx512bf16",
+      BATCH_CAM_BFLOAT16: "on",
+    },
     needs: ["avx512f", "avx512_bf16"],
     threads: [1, 2],
+  },
+  {
+    name: "avx512 with bfloat16 and kernels of avx512",
+    env: { ...AVX512, ONEDNN_MAX_CPU_ISA: "AVX512_CORE_BF16", BATCH_CAM_BFLOAT16: "on" },
+    needs: ["avx512f", "avx512_bf16"],
+    threads: [1],
   },
   {
     name: "amx",

@@ -11,7 +11,11 @@ describe("switchValue", () => {
   });
 
   it.each([
-    ["BATCH_CAM_KERNELS", "garbage", 'expected one of baseline, avx2, avx512, tiles, got "garbage"; set it'],
+    [
+      "BATCH_CAM_KERNELS",
+      "garbage",
+      'expected one of baseline, avx2, avx512, avx512bf16, tiles, got "garbage"; set it',
+    ],
     ["BATCH_CAM_KERNELS", "AVX-512", '(did you mean "avx512"?)'],
     ["BATCH_CAM_KERNELS", " avx2", 'got " avx2"'],
     ["BATCH_CAM_BFLOAT16", "1", 'expected one of auto, on, off, got "1"'],

@@ -2,7 +2,7 @@ import { BatchCamError } from "../errors.ts";
 import { nearestName } from "../nearest-name.ts";
 
 /** Levels of the package's own kernels, lowest first. native/kernels/select.cc has the same names. */
-export const KERNEL_LEVELS = ["baseline", "avx2", "avx512", "tiles"] as const;
+export const KERNEL_LEVELS = ["baseline", "avx2", "avx512", "avx512bf16", "tiles"] as const;
 export type KernelLevel = (typeof KERNEL_LEVELS)[number];
 
 /** Environment variables that the engine reads, and the values of each. An empty variable counts as unset. */
