@@ -74,14 +74,14 @@ napi_value emptyCache(napi_env env, napi_callback_info) {
 // Whether libtorch was built with Gloo. If so, it exports the virtual table of ProcessGroupGloo.
 bool hasGloo() { return dlsym(RTLD_DEFAULT, "_ZTVN4c10d16ProcessGroupGlooE") != nullptr; }
 
-// supportsWinograd(images, inner, outer, height, width, padding): whether batch_cam::winograd_conv supports a 3x3
-// convolution of these sizes and stride 1.
+// supportsWinograd(images, inner, outer, height, width, padding, bfloat16): whether batch_cam::winograd_conv supports a
+// 3x3 convolution of these sizes and stride 1, of float32 or bfloat16 images.
 napi_value supportsWinograd(napi_env env, napi_callback_info info) {
-  Arguments<6> arguments(env, info);
+  Arguments<7> arguments(env, info);
   const auto of = [&](int i) -> int64_t { return arguments.integer(i); };
   const int64_t growth = 2 * of(5) - 2;  // of the output's height and width
-  return boolean(env, batch_cam::supportsWinograd(
-                          {of(0), of(3), of(4), of(1), of(3) + growth, of(4) + growth, of(2), 3, 1, of(5)}));
+  const batch_cam::Geometry geometry{of(0), of(3), of(4), of(1), of(3) + growth, of(4) + growth, of(2), 3, 1, of(5)};
+  return boolean(env, batch_cam::supportsWinograd(geometry, arguments.boolean(6) ? at::kBFloat16 : at::kFloat));
 }
 
 // capabilities(): an object with the fields of NativeCapabilities in src/engine/addon.ts.

@@ -115,17 +115,19 @@ constexpr int kWinogradElements = kWinogradInput * kWinogradInput;     // values
 
 // One channels-last image tensor (N, H, W, C) as the Winograd kernels read it. Positions outside of the image are read
 // from `zeros`.
+template <typename T>
 struct MapShape {
   int64_t height;
   int64_t width;
-  int64_t channels;    // a multiple of the vector's lanes
-  const float* zeros;  // (channels)
+  int64_t channels;  // a multiple of the vector's lanes
+  const T* zeros;    // (channels)
 };
 
 // A square tile of one image. It may extend beyond the image's edges.
+template <typename T>
 struct MapTile {
-  const MapShape* map;
-  const float* pixels;  // the image's first pixel
+  const MapShape<T>* map;
+  const T* pixels;  // the image's first pixel
   int64_t top;
   int64_t left;
 };
@@ -139,16 +141,28 @@ struct TransformLayout {
 
 // Where an output tile of up to 4x4 pixels is written, and what is added to it. height and width are less than 4 for a
 // tile that extends beyond the image's edge.
+template <typename T>
 struct OutputTile {
-  float* y;
+  T* y;
   int64_t height;
   int64_t width;
   int64_t rowStride;
   int64_t pixelStride;
   const float* bias;  // (channels), or null
-  const float* add;   // of y's layout, or null
+  const T* add;       // of y's layout, or null
   bool relu;
+  float scale;          // the products are multiplied by scale and scales,
+  const float* scales;  // (channels); null for no factors
 };
+
+// The largest sum of squares of a part of some values, and the largest magnitude of all.
+struct Magnitudes {
+  float squares;
+  float largest;  // infinite or NaN if a value is
+};
+
+// The number of inner channels whose products Winograd's convolution adds in 32-bit integers, see winograd_fixed.h.
+constexpr int64_t kFixedInner = 64;
 
 // The number of outer channels of a weight that the Winograd kernels transform at a time. Each is a separate stream of
 // reads; more streams would not fit in the first-level cache.

@@ -44,7 +44,9 @@ const std::vector<const char*>& kernelLevels() {
     if (avx2) found.push_back("avx2");
     if (avx512) found.push_back("avx512");
 #ifdef BATCH_CAM_AVX512BF16
-    if (avx512 && __builtin_cpu_supports("avx512bf16")) found.push_back("avx512bf16");
+    // Every processor with the first has the second too; both are asked for because the kernels use both.
+    const bool bfloat16 = __builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512vnni");
+    if (avx512 && bfloat16) found.push_back("avx512bf16");
 #endif
 #endif
     if (machineHasAmx()) found.push_back("tiles");

@@ -102,6 +102,16 @@ struct Kernels {
   void (*pad)(const DepthwiseImage& image, const T* x, float* out);
   // y[h, w, c] = bias[c] + sum over r, s of padded[h + r, w + s, c] weight[r, s, c]; bias may be null.
   void (*depthwise)(const DepthwiseImage& image, const float* padded, const float* weight, const float* bias, T* y);
+
+  // --- winograd.h; called by ops/winograd*.cc. The transform domain is float32 for images of both dtypes ---
+
+  // Bᵀ d B of an input tile d of 6x6 pixels.
+  void (*winogradInputTransform)(const MapTile<T>& tile, const TransformLayout& layout, float* out);
+  // A dy Aᵀ of a tile dy of 4x4 output gradients.
+  void (*winogradOutputGradientTransform)(const MapTile<T>& tile, const TransformLayout& layout, float* out);
+  // relu(Aᵀ m A + bias + add) of a tile m of 6x6 products, `elementStride` floats from element to element.
+  void (*winogradOutputTransform)(const float* products, int64_t elementStride, int64_t channels,
+                                  const OutputTile<T>& tile);
 };
 
 struct KernelTable {
@@ -146,19 +156,30 @@ struct KernelTable {
 
   void (*panelProduct)(const PanelProductShape& shape, const float* a, const float* b, float* c);
 
-  // --- winograd.h; called by ops/winograd*.cc ---
+  // --- winograd.h; called by ops/winograd*.cc. The transforms of images are in Kernels<T> ---
 
-  // Bᵀ d B of an input tile d of 6x6 pixels.
-  void (*winogradInputTransform)(const MapTile& tile, const TransformLayout& layout, float* out);
-  // A dy Aᵀ of a tile dy of 4x4 output gradients.
-  void (*winogradOutputGradientTransform)(const MapTile& tile, const TransformLayout& layout, float* out);
   // G g Gᵀ of each 3x3 kernel g of a part of the weight.
   void (*winogradWeightTransform)(const WeightLayout& layout, const float* weight, float* out);
-  // relu(Aᵀ m A + bias + add) of a tile m of 6x6 products, `elementStride` floats from element to element.
-  void (*winogradOutputTransform)(const float* products, int64_t elementStride, int64_t channels,
-                                  const OutputTile& tile);
   // Gᵀ m G of each 6x6 sum m of products: the gradient of a part of the weight.
   void (*winogradWeightGradientTransform)(const WeightLayout& layout, const float* sums, float* weight);
+
+  // --- winograd_fixed.h; called by ops/winograd_fixed.cc; null if the instruction set has no products of integers ---
+
+  // For each pixel the largest sum of squares of kFixedInner channels, and the largest magnitude.
+  void (*pixelMagnitudes)(Extent extent, const BFloat16* x, Magnitudes* out);
+  // The sum of squares and the largest magnitude of `count` values.
+  Magnitudes (*rowMagnitudes)(int64_t count, const float* x);
+  // squares[i] += x[i]² and most[i] = max(most[i], |x[i]|).
+  void (*columnMagnitudes)(int64_t count, const float* x, float* squares, float* most);
+  // winogradInputTransform, divided by norms of its matrices, times `scale`, and rounded to integers.
+  void (*winogradFixedInputTransform)(const MapTile<BFloat16>& tile, const TransformLayout& layout, float scale,
+                                      int16_t* out);
+  // winogradWeightTransform in the same way, with a scale for each outer channel. A 32-bit word of `out` holds two
+  // inner channels; layout.inner is even, and rowStride is the stride from pair to pair.
+  void (*winogradFixedWeightTransform)(const WeightLayout& layout, const float* weight, const float* scales,
+                                       int32_t* out);
+  // c = a b or c += a b, times the norms of one of the 36 elements. b is (inner / 2, columns) pairs.
+  void (*fixedPanelProduct)(const PanelProductShape& shape, int element, const int16_t* a, const int32_t* b, float* c);
 };
 
 // The table for this processor.

@@ -11,6 +11,7 @@
 #include "kernels/ssim.h"
 #include "kernels/table.h"
 #include "kernels/winograd.h"
+#include "kernels/winograd_fixed.h"
 
 namespace batch_cam {
 namespace KERNEL_VARIANT {
@@ -50,6 +51,9 @@ constexpr Kernels<T> kernelsFor() {
   k.weightedSumBackward = weightedSumBackward<T>;
   k.pad = pad<T>;
   k.depthwise = depthwise<T>;
+  k.winogradInputTransform = winogradInputTransform<T>;
+  k.winogradOutputGradientTransform = winogradOutputGradientTransform<T>;
+  k.winogradOutputTransform = winogradOutputTransform<T>;
   return k;
 }
 
@@ -69,11 +73,16 @@ constexpr KernelTable tableFor(const char* name) {
   t.ssim = ssim;
   t.depthwiseWeight = depthwiseWeight;
   t.panelProduct = panelProduct;
-  t.winogradInputTransform = winogradInputTransform;
-  t.winogradOutputGradientTransform = winogradOutputGradientTransform;
   t.winogradWeightTransform = winogradWeightTransform;
-  t.winogradOutputTransform = winogradOutputTransform;
   t.winogradWeightGradientTransform = winogradWeightGradientTransform;
+#ifdef __AVX512VNNI__
+  t.pixelMagnitudes = pixelMagnitudes;
+  t.rowMagnitudes = rowMagnitudes;
+  t.columnMagnitudes = columnMagnitudes;
+  t.winogradFixedInputTransform = winogradFixedInputTransform;
+  t.winogradFixedWeightTransform = winogradFixedWeightTransform;
+  t.fixedPanelProduct = fixedPanelProduct;
+#endif
   return t;
 }
 

@@ -25,9 +25,10 @@
 // The gradient with respect to the weight follows from the same formula: dg = Gᵀ [(A dY Aᵀ) ⊙ (Bᵀ d B)] G, summed over
 // all tiles. The gradient with respect to the input is a convolution of dY with the kernels rotated by 180 degrees.
 //
-// The points are chosen for float32. With ±3/4 and ±3/2 rounding errors are two to four times those of a direct sum;
-// with the usual points ±1 and ±2 they are twice as large again. Errors are relative to the largest value of a tile, so
-// that they can exceed small values of the same tile. A value that is not finite makes the whole tile not finite.
+// Images are float32 or bfloat16, the transform domain float32. The points are chosen for it: with ±3/4 and ±3/2
+// rounding errors are two to four times those of a direct sum; with the usual points ±1 and ±2 they are twice as large
+// again. Errors are relative to the largest value of a tile, so that they can exceed small values of the same tile. A
+// value that is not finite makes the whole tile not finite.
 //
 // Callers: ops/winograd.cc and ops/winograd_weight_gradient.cc, which also say why: a ResNet-18 training step in
 // float32 takes 0.6 of the time that it takes with oneDNN's convolutions on a processor without AMX.
@@ -126,8 +127,9 @@ inline void transformBoth(Multiply multiply, From from, To to) {
 }
 
 // Pointers to the side x side pixels of a tile; those outside of the image point to zeros.
-inline void pixelsOf(const MapTile& tile, int64_t side, const float** pixels) {
-  const MapShape& map = *tile.map;
+template <typename T>
+inline void pixelsOf(const MapTile<T>& tile, int64_t side, const T** pixels) {
+  const MapShape<T>& map = *tile.map;
   for (int64_t i = 0; i < side; ++i)
     for (int64_t j = 0; j < side; ++j) {
       const int64_t row = tile.top + i, column = tile.left + j;
@@ -137,9 +139,9 @@ inline void pixelsOf(const MapTile& tile, int64_t side, const float** pixels) {
 }
 
 // Transforms a tile of Side x Side pixels to the transform domain, for all channels.
-template <int Side, typename Multiply>
-inline void transformTile(const MapTile& tile, const TransformLayout& layout, Multiply multiply, float* out) {
-  const float* pixels[Side * Side];
+template <int Side, typename T, typename Multiply>
+inline void transformTile(const MapTile<T>& tile, const TransformLayout& layout, Multiply multiply, float* out) {
+  const T* pixels[Side * Side];
   pixelsOf(tile, Side, pixels);
   for (int64_t c = 0; c < tile.map->channels; c += kLanes) {
     float* to = out + c / layout.panelColumns * layout.panelStride + c % layout.panelColumns;
@@ -151,17 +153,21 @@ inline void transformTile(const MapTile& tile, const TransformLayout& layout, Mu
   }
 }
 
-void winogradInputTransform(const MapTile& tile, const TransformLayout& layout, float* out) {
+template <typename T>
+void winogradInputTransform(const MapTile<T>& tile, const TransformLayout& layout, float* out) {
   transformTile<kWinogradInput>(
       tile, layout, [](auto from, auto to) { multiplyByBT(from, to); }, out);
 }
 
-void winogradOutputGradientTransform(const MapTile& tile, const TransformLayout& layout, float* out) {
+template <typename T>
+void winogradOutputGradientTransform(const MapTile<T>& tile, const TransformLayout& layout, float* out) {
   transformTile<kWinogradOutput>(
       tile, layout, [](auto from, auto to) { multiplyByA(from, to); }, out);
 }
 
-void winogradOutputTransform(const float* products, int64_t elementStride, int64_t channels, const OutputTile& tile) {
+template <typename T>
+void winogradOutputTransform(const float* products, int64_t elementStride, int64_t channels,
+                             const OutputTile<T>& tile) {
   for (int64_t c = 0; c < channels; c += kLanes) {
     Vector y[kWinogradOutput][kWinogradOutput];
     transformBoth<kWinogradInput, kWinogradOutput>(
@@ -169,10 +175,13 @@ void winogradOutputTransform(const float* products, int64_t elementStride, int64
         [&](int row, int column) { return load(products + (row * kWinogradInput + column) * elementStride + c); },
         [&](int row, int column, Vector value) { y[row][column] = value; });
     const Vector bias = tile.bias == nullptr ? Vector{} : load(tile.bias + c);
+    const Vector factors = tile.scales == nullptr ? Vector{} : load(tile.scales + c) * tile.scale;
     for (int64_t row = 0; row < tile.height; ++row)
       for (int64_t column = 0; column < tile.width; ++column) {
         const int64_t at = row * tile.rowStride + column * tile.pixelStride + c;
-        Vector value = y[row][column] + bias;
+        Vector value = y[row][column];
+        if (tile.scales != nullptr) value *= factors;
+        value += bias;
         if (tile.add != nullptr) value += load(tile.add + at);
         if (tile.relu) value = reluOf(value);
         store(tile.y + at, value);

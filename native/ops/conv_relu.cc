@@ -9,12 +9,11 @@
 // y itself says where the ReLU was active. The gradient with respect to the bias is summed in the same pass.
 #include <ATen/Parallel.h>
 #include <ATen/core/Tensor.h>
-#include <ATen/ops/conv2d.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
-#include <ATen/ops/max_pool2d.h>
-#include <ATen/ops/relu.h>
 #include <ATen/ops/tensor.h>
+#include <ATen/ops/where.h>
+#include <ATen/ops/zeros.h>
 #include <torch/library.h>
 
 #include <cstring>
@@ -134,22 +133,31 @@ OutputGradients reluBackward(const Tensor& dy, const Tensor& y, const Geometry& 
   return {dz, toTensor(sums)};
 }
 
-// The same with libtorch's operators, for the double backward.
-Tensor composed(const Tensor& x, const Tensor& weight, const Tensor& bias, const Geometry& g, bool pool) {
-  const auto dtype = x.scalar_type();
-  const Tensor y = at::relu(at::conv2d(x, weight.to(dtype), bias.to(dtype), g.stride, g.padding));
-  return pool ? at::max_pool2d(y, 2) : y;
+// A function with the derivatives of the operator, for the double backward. The forward pass has decided which values
+// the ReLU and the pooling let through (`kept`: y, or the codes); a second decision could differ by rounding.
+Tensor composed(const Tensor& x, const Tensor& weight, const Tensor& bias, const Geometry& g, bool pool,
+                const Tensor& kept) {
+  const Tensor z = convolution(x, weight, g.stride, g.padding) + bias.to(x.scalar_type()).view({-1, 1, 1});
+  if (!pool) return at::where(kept.le(0), at::zeros({}, z.options()), z);
+  const RowPairs rows(g);
+  Tensor y;
+  for (int64_t pixel = 0; pixel < kWindowPixels; ++pixel) {
+    const Tensor values = z.slice(2, pixel / 2, 2 * rows.height, 2).slice(3, pixel % 2, 2 * rows.width, 2);
+    const Tensor part = at::where(kept.eq(pixel), values, at::zeros({}, z.options()));
+    y = y.defined() ? y + part : part;
+  }
+  return y;
 }
 
 struct ConvRelu : torch::autograd::Function<ConvRelu> {
   static Tensor forward(AutogradContext* context, const Tensor& x, const Tensor& weight, const Tensor& bias,
                         const Geometry& g, bool pool, bool differentiated) {
-    const Tensor operand = operandOf(weight, x, g), offset = bias.to(x.scalar_type());
+    const Tensor operand = operandOf(weight, x, g);
     const RowPairs rows(g);
     const Tensor codes = pool && differentiated ? empty(g, rows.height, rows.width, at::kByte) : Tensor();
     const Tensor y = dispatchDtype(x, [&](auto value) {
       using T = decltype(value);
-      return pool ? pooledForward<T>(x, operand, offset, g, codes) : reluForward<T>(x, operand, offset, g);
+      return pool ? pooledForward<T>(x, operand, bias, g, codes) : reluForward<T>(x, operand, bias, g);
     });
     context->save_for_backward({x, weight, bias, operand, pool ? codes : y});
     context->saved_data["stride"] = g.stride;
@@ -166,7 +174,7 @@ struct ConvRelu : torch::autograd::Function<ConvRelu> {
         geometryOf(x, weight, context->saved_data["stride"].toInt(), context->saved_data["padding"].toInt());
     if (at::GradMode::is_enabled()) {
       variable_list result = gradientsWithGraph(context, {x, weight, bias}, gradients[0], [&](const variable_list& of) {
-        return composed(of[0], of[1], of[2], g, pool);
+        return composed(of[0], of[1], of[2], g, pool, kept);
       });
       result.resize(6);
       return result;

@@ -3,7 +3,7 @@
 // and a float32 weight (K, C, k, k). The result is channels-last, in x's dtype. It can be differentiated to any order.
 //
 // batch_cam::winograd_conv(x, weight, bias, add, padding, relu) = relu(convolution + bias + add) without a gradient,
-// for the float32 shapes that supportsWinograd accepts.
+// for the shapes and dtypes that supportsWinograd accepts. add is of x's dtype; weight and bias are float32.
 //
 // Caller: src/nn/fused/conv-norm.ts. The operator exists because each of its
 // three passes uses the kernel that is fastest for its shape (convolution_passes.cc). With oneDNN's kernels alone,
@@ -111,33 +111,34 @@ variable_list WeightGradient::backward(AutogradContext* context, const variable_
   return {dx, ddy, Tensor(), Tensor()};
 }
 
-Tensor convolution(const Tensor& x, const Tensor& weight, int64_t stride, int64_t padding) {
-  checkConvolution(x, weight, stride, padding);
-  const Tensor input = x.contiguous(at::MemoryFormat::ChannelsLast);
-  const Geometry g = geometryOf(input, weight, stride, padding);
-  return Convolution::apply(input, weight, operandOf(weight.detach(), input, g), g);
-}
-
 Tensor winogradConv(const Tensor& x, const Tensor& weight, const Tensor& bias, const std::optional<Tensor>& add,
                     int64_t padding, bool relu) {
   checkConvolution(x, weight, /*stride=*/1, padding);
   const Tensor input = x.contiguous(at::MemoryFormat::ChannelsLast);
   const Geometry g = geometryOf(input, weight, 1, padding);
-  expect(input.scalar_type() == at::kFloat && supportsWinograd(g), FailureKind::kShape, "weight of shape ",
-         weight.sizes(), " is not supported by the Winograd kernels for x of shape ", x.sizes());
+  expect(supportsWinograd(g, input.scalar_type()), FailureKind::kShape, "weight of shape ", weight.sizes(),
+         " is not supported by the Winograd kernels for x of shape ", x.sizes());
   expect(bias.scalar_type() == at::kFloat && bias.is_contiguous() && bias.sizes() == at::IntArrayRef({g.outer}),
          FailureKind::kShape, "bias must be float32 of shape [", g.outer, "], got ", bias.sizes());
   ConvPostOps postOps{bias, Tensor(), relu};
   if (add.has_value()) {
-    expect(add->scalar_type() == at::kFloat &&
+    expect(add->scalar_type() == input.scalar_type() &&
                add->sizes() == at::IntArrayRef({g.images, g.outer, g.outHeight, g.outWidth}),
-           FailureKind::kShape, "add must be float32 of the output's shape, got ", add->sizes());
+           FailureKind::kShape, "add must have the output's shape and x's dtype, got ", add->sizes(), " of ",
+           add->scalar_type());
     postOps.add = add->contiguous(at::MemoryFormat::ChannelsLast);
   }
   return winogradForward(input, weight.contiguous(), g, postOps);
 }
 
 }  // namespace
+
+Tensor convolution(const Tensor& x, const Tensor& weight, int64_t stride, int64_t padding) {
+  checkConvolution(x, weight, stride, padding);
+  const Tensor input = x.contiguous(at::MemoryFormat::ChannelsLast);
+  const Geometry g = geometryOf(input, weight, stride, padding);
+  return Convolution::apply(input, weight, operandOf(weight.detach(), input, g), g);
+}
 
 TORCH_LIBRARY_FRAGMENT(batch_cam, library) {
   library.def("winograd_conv(Tensor x, Tensor weight, Tensor bias, Tensor? add, int padding, bool relu) -> Tensor",

@@ -26,7 +26,10 @@ Geometry geometryOf(const at::Tensor& x, const at::Tensor& weight, int64_t strid
 // The weight in x's dtype, in the layout that forwardPass and inputPass read: contiguous for Winograd, a matrix
 // (K, k k C) for products, or channels-last for oneDNN.
 at::Tensor operandOf(const at::Tensor& weight, const at::Tensor& x, const Geometry& geometry);
-// The three passes, without a graph. x and dy are channels-last and of one dtype; bias is of x's dtype, or undefined.
+// batch_cam::convolution, which can be differentiated to any order.
+at::Tensor convolution(const at::Tensor& x, const at::Tensor& weight, int64_t stride, int64_t padding);
+
+// The three passes, without a graph. x and dy are channels-last and of one dtype; bias is float32, or undefined.
 // The gradient with respect to the weight is float32.
 at::Tensor forwardPass(const at::Tensor& x, const at::Tensor& operand, const at::Tensor& bias,
                        const Geometry& geometry);

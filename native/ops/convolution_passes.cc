@@ -51,7 +51,7 @@ bool usesProductForValues(const Geometry& g) {
   return g.inner >= 256 && g.outer >= 256 && g.outHeight * g.outWidth <= 25;
 }
 
-bool usesWinograd(const Geometry& g, const Tensor& x) { return x.scalar_type() == at::kFloat && supportsWinograd(g); }
+bool usesWinograd(const Geometry& g, const Tensor& x) { return supportsWinograd(g, x.scalar_type()); }
 
 // Channels-last images (N, C, H, W) as (N, H, W, C), without a copy.
 Tensor pixelsOf(const Tensor& x) { return x.contiguous(at::MemoryFormat::ChannelsLast).permute({0, 2, 3, 1}); }
@@ -192,8 +192,9 @@ Tensor operandOf(const Tensor& weight, const Tensor& x, const Geometry& g) {
 
 Tensor forwardPass(const Tensor& x, const Tensor& operand, const Tensor& bias, const Geometry& g) {
   if (usesWinograd(g, x)) return winogradForward(x, operand, g, {bias, Tensor(), false});
-  if (!usesProductForValues(g)) return at::conv2d(x, operand, bias, g.stride, g.padding);
-  return dispatchDtype(x, [&](auto value) { return forwardByProduct<decltype(value)>(x, operand, bias, g); });
+  const Tensor offset = bias.defined() ? bias.to(x.scalar_type()) : bias;
+  if (!usesProductForValues(g)) return at::conv2d(x, operand, offset, g.stride, g.padding);
+  return dispatchDtype(x, [&](auto value) { return forwardByProduct<decltype(value)>(x, operand, offset, g); });
 }
 
 Tensor inputPass(const Tensor& x, const Tensor& operand, const Tensor& dy, const Geometry& g) {

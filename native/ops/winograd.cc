@@ -3,6 +3,8 @@
 
 #include <ATen/record_function.h>
 
+#include "kernels/amx.h"
+#include "ops/winograd_fixed.h"
 #include "ops/winograd_tiles.h"
 
 namespace batch_cam {
@@ -20,50 +22,37 @@ constexpr int64_t kFewTiles = 128;
 constexpr int64_t kInnerBlock = 64;
 
 // The operands of one convolution: y = relu(conv(x, weight) + bias + add).
+template <typename T>
 struct Pass {
-  const TileGrid& tiles;
+  const TileGrid<T>& tiles;
   const WeightView& weight;
   const ConvPostOps& postOps;
-  const float* x;
-  float* y;
+  const T* x;
+  T* y;
 
   // Transforms the input tiles from `first` on to `out`: for each element a matrix (count, inner channels).
   void transformInput(int64_t first, int64_t count, int64_t elementStride, float* out) const {
     const TransformLayout layout{elementStride, 0, weight.inner};
     for (int64_t i = 0; i < count; ++i)
-      kernels().winogradInputTransform(tiles.tile(first + i, x, tiles.padding), layout, out + i * weight.inner);
+      kernelsOf<T>().winogradInputTransform(tiles.tile(first + i, x, tiles.padding), layout, out + i * weight.inner);
   }
 
   // Transforms the products of one panel for these tiles to the output.
   void transformOutput(int64_t first, int64_t count, int64_t panel, int64_t elementStride,
                        const float* products) const {
+    const OutputWriter<T> write{tiles, weight, postOps, y};
     for (int64_t i = 0; i < count; ++i)
-      kernels().winogradOutputTransform(products + i * weight.panelColumns, elementStride, weight.panelColumns,
-                                        outputTile(first + i, panel));
-  }
-
-  OutputTile outputTile(int64_t tile, int64_t panel) const {
-    const int64_t top = tiles.top(tile), left = tiles.left(tile), channel = panel * weight.panelColumns;
-    const int64_t pixel = (tiles.image(tile) * tiles.outHeight + top) * tiles.outWidth + left;
-    const int64_t at = pixel * weight.outer + channel;
-    const auto& [bias, add, relu] = postOps;
-    return {y + at,
-            std::min<int64_t>(kWinogradOutput, tiles.outHeight - top),
-            std::min<int64_t>(kWinogradOutput, tiles.outWidth - left),
-            tiles.outWidth * weight.outer,
-            weight.outer,
-            bias.defined() ? data(bias) + channel : nullptr,
-            add.defined() ? data(add) + at : nullptr,
-            relu};
+      write(first + i, panel, elementStride, products + i * weight.panelColumns, {1, nullptr});
   }
 };
 
 // The convolution for many tiles. The weight is transformed once. Each thread transforms blocks of tiles that fit in
 // its cache, and multiplies a block with one panel of the weight after the other.
-void convolveBlockByBlock(const Pass& pass) {
+template <typename T>
+void convolveBlockByBlock(const Pass<T>& pass) {
   const WeightView& weight = pass.weight;
-  const TransformedWeight transformed(weight);
-  transformed.forEachPart([](const WeightLayout& layout, const float* from, float* to) {
+  const TransformedWeight<float> transformed(weight, weight.inner);
+  transformed.forEachPart([](const WeightLayout& layout, int64_t, const float* from, float* to) {
     kernels().winogradWeightTransform(layout, from, to);
   });
   const int64_t all = pass.tiles.count(), threads = at::get_num_threads();
@@ -72,7 +61,7 @@ void convolveBlockByBlock(const Pass& pass) {
   const int64_t valueStride = size * weight.inner + kElementPadding;
   const int64_t productStride = size * weight.panelColumns + kElementPadding;
   const int64_t perThread = kWinogradElements * (valueStride + productStride);
-  const Tensor memory = scratch(threads * perThread);
+  const Tensor memory = scratch<float>(threads * perThread);
   at::parallel_for(0, dividedUp(all, size), 1, [&](int64_t begin, int64_t end) {
     float* values = data(memory) + at::get_thread_num() * perThread;
     float* products = values + kWinogradElements * valueStride;
@@ -92,7 +81,8 @@ void convolveBlockByBlock(const Pass& pass) {
 
 // The products of one panel for all tiles: transforms pieces of the panel's weight in the cache, and multiplies each
 // with the transformed tiles at once. `weightValues` and `products` are the thread's scratch memory.
-void multiplyPanel(const Pass& pass, int64_t panel, const float* values, int64_t valueStride, float* weightValues,
+template <typename T>
+void multiplyPanel(const Pass<T>& pass, int64_t panel, const float* values, int64_t valueStride, float* weightValues,
                    float* products) {
   const WeightView& weight = pass.weight;
   const int64_t all = pass.tiles.count(), weightStride = kInnerBlock * weight.panelColumns + kElementPadding;
@@ -111,17 +101,18 @@ void multiplyPanel(const Pass& pass, int64_t panel, const float* values, int64_t
 
 // The convolution for few tiles and a large weight. All tiles are transformed first. Each thread takes panels of the
 // weight; a panel's transform stays in the cache and is never written to memory.
-void convolvePanelByPanel(const Pass& pass) {
+template <typename T>
+void convolvePanelByPanel(const Pass<T>& pass) {
   const WeightView& weight = pass.weight;
   const int64_t all = pass.tiles.count(), valueStride = all * weight.inner + kElementPadding;
-  const Tensor values = scratch(kWinogradElements * valueStride);
+  const Tensor values = scratch<float>(kWinogradElements * valueStride);
   at::parallel_for(0, all, 1, [&](int64_t begin, int64_t end) {
     pass.transformInput(begin, end - begin, valueStride, data(values) + begin * weight.inner);
   });
   const int64_t weightStride = kInnerBlock * weight.panelColumns + kElementPadding;
   const int64_t productStride = all * weight.panelColumns + kElementPadding;
   const int64_t perThread = kWinogradElements * (weightStride + productStride);
-  const Tensor memory = scratch(at::get_num_threads() * perThread);
+  const Tensor memory = scratch<float>(at::get_num_threads() * perThread);
   at::parallel_for(0, weight.panels(), 1, [&](int64_t begin, int64_t end) {
     float* weightValues = data(memory) + at::get_thread_num() * perThread;
     float* products = weightValues + kWinogradElements * weightStride;
@@ -132,10 +123,13 @@ void convolvePanelByPanel(const Pass& pass) {
   });
 }
 
-Tensor convolve(const Tensor& x, const WeightView& weight, const TileGrid& tiles, const ConvPostOps& postOps) {
+template <typename T>
+Tensor convolve(const Tensor& x, const WeightView& weight, const Output& output, const ConvPostOps& postOps) {
+  if (sizeof(T) == 2 && hasFixedPoint()) return convolveFixed(x, weight, output, postOps);
+  const TileGrid<T> tiles(x.size(0), {x.size(2), x.size(3), x.size(1)}, {output.height, output.width}, output.padding);
   const Tensor y = at::empty({tiles.images, weight.outer, tiles.outHeight, tiles.outWidth}, x.options(),
                              at::MemoryFormat::ChannelsLast);
-  const Pass pass{tiles, weight, postOps, data(x), data(y)};
+  const Pass<T> pass{tiles, weight, postOps, dataOf<T>(x), dataOf<T>(y)};
   if (tiles.count() <= kFewTiles && weight.panels() >= 4) {
     convolvePanelByPanel(pass);
   } else {
@@ -146,7 +140,8 @@ Tensor convolve(const Tensor& x, const WeightView& weight, const TileGrid& tiles
 
 }  // namespace
 
-bool supportsWinograd(const Geometry& g) {
+bool supportsWinograd(const Geometry& g, at::ScalarType dtype) {
+  if (dtype == at::kBFloat16 && hasAmx()) return false;
   const bool fits = g.kernel == kWinogradKernel && g.stride == 1 && g.inner % 16 == 0 && g.outer % 16 == 0;
   // With fewer than 8 tiles, transforming the weight costs more time than the method saves.
   const int64_t tiles = g.images * dividedUp(g.outHeight, kWinogradOutput) * dividedUp(g.outWidth, kWinogradOutput);
@@ -155,14 +150,18 @@ bool supportsWinograd(const Geometry& g) {
 
 Tensor winogradForward(const Tensor& x, const Tensor& weight, const Geometry& g, const ConvPostOps& postOps) {
   RECORD_FUNCTION("batch_cam::winograd", {});
-  const TileGrid tiles(g.images, {g.height, g.width, g.inner}, {g.outHeight, g.outWidth}, g.padding);
-  return convolve(x, WeightView(weight, /*rotated180=*/false), tiles, postOps);
+  const Output output{g.outHeight, g.outWidth, g.padding};
+  return dispatchDtype(x, [&](auto value) {
+    return convolve<decltype(value)>(x, WeightView(weight, /*rotated180=*/false), output, postOps);
+  });
 }
 
 Tensor winogradInputGradient(const Tensor& dy, const Tensor& weight, const Geometry& g) {
   RECORD_FUNCTION("batch_cam::winograd", {});
-  const TileGrid tiles(g.images, {g.outHeight, g.outWidth, g.outer}, {g.height, g.width}, 2 - g.padding);
-  return convolve(dy, WeightView(weight, /*rotated180=*/true), tiles, {});
+  const Output output{g.height, g.width, 2 - g.padding};
+  return dispatchDtype(dy, [&](auto value) {
+    return convolve<decltype(value)>(dy, WeightView(weight, /*rotated180=*/true), output, {});
+  });
 }
 
 }  // namespace batch_cam

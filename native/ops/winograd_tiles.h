@@ -11,6 +11,7 @@
 
 #include "kernels/table.h"
 #include "ops/dtypes.h"
+#include "ops/winograd.h"
 
 namespace batch_cam {
 namespace winograd {
@@ -30,15 +31,25 @@ inline int64_t panelColumnsOf(int64_t channels) {
 
 inline float* data(const at::Tensor& tensor) { return dataOf<float>(tensor); }
 
-inline at::Tensor scratch(int64_t count) { return at::empty({count}, at::kFloat); }
+// Memory for `count` values of a type.
+template <typename T>
+at::Tensor scratch(int64_t count) {
+  return at::empty({count * static_cast<int64_t>(sizeof(T))}, at::kByte);
+}
+
+// The output's size and the padding of one convolution.
+struct Output {
+  int64_t height, width, padding;
+};
 
 // The tiles of all images of a batch. The output (outHeight x outWidth) is divided into tiles of 4x4; tile(i, ...) is
 // the part of the map (height x width) that tile i is computed from.
+template <typename T>
 struct TileGrid {
-  MapShape map;
+  MapShape<T> map;
   int64_t images, outHeight, outWidth, padding;
   int64_t down, across;  // tiles of one image
-  std::vector<float> zeros;
+  std::vector<T> zeros;
 
   // `size` is the map's height, width and channels; `out` the output's height and width.
   TileGrid(int64_t images_, std::array<int64_t, 3> size, std::array<int64_t, 2> out, int64_t padding_)
@@ -56,8 +67,8 @@ struct TileGrid {
   int64_t image(int64_t tile) const { return tile / (down * across); }
   int64_t top(int64_t tile) const { return tile / across % down * kWinogradOutput; }
   int64_t left(int64_t tile) const { return tile % across * kWinogradOutput; }
-  MapTile tile(int64_t index, const float* pixels, int64_t border) const {
-    const float* of = pixels + image(index) * map.height * map.width * map.channels;
+  MapTile<T> tile(int64_t index, const T* pixels, int64_t border) const {
+    const T* of = pixels + image(index) * map.height * map.width * map.channels;
     return {&map, of, top(index) - border, left(index) - border};
   }
 };
@@ -88,21 +99,25 @@ struct WeightView {
 
 // A whole weight, or its gradient, in the transform domain: for each panel of outer channels and each of the 36
 // elements a matrix (inner, panelColumns).
+// If an element of T holds two inner channels, a matrix has inner / 2 rows.
+template <typename T>
 struct TransformedWeight {
   const WeightView& weight;
-  int64_t elementStride;
+  int64_t rows, elementStride;
   at::Tensor values;
 
-  explicit TransformedWeight(const WeightView& weight_)
+  TransformedWeight(const WeightView& weight_, int64_t rows_)
       : weight(weight_),
-        elementStride(weight.inner * weight.panelColumns + kElementPadding),
-        values(scratch(weight.panels() * kWinogradElements * elementStride)) {}
+        rows(rows_),
+        elementStride(rows * weight.panelColumns + kElementPadding),
+        values(scratch<T>(weight.panels() * kWinogradElements * elementStride)) {}
 
-  float* at(int64_t panel, int64_t element) const {
-    return data(values) + (panel * kWinogradElements + element) * elementStride;
+  T* at(int64_t panel, int64_t element) const {
+    return dataOf<T>(values) + (panel * kWinogradElements + element) * elementStride;
   }
 
-  // Calls body(layout, the part's first kernel, its first element) for parts of the weight, in parallel.
+  // Calls body(layout, the part's first outer channel, its first kernel, its first element) for parts of the weight, in
+  // parallel.
   template <typename Body>
   void forEachPart(Body body) const {
     constexpr int64_t kInnerBlock = 32;
@@ -110,10 +125,40 @@ struct TransformedWeight {
     at::parallel_for(0, dividedUp(weight.inner, kInnerBlock) * outerBlocks, 1, [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i) {
         const int64_t k = i % outerBlocks * kOuterBlock, c = i / outerBlocks * kInnerBlock;
-        body(weight.layout(std::min(kInnerBlock, weight.inner - c), elementStride), weight.at(k, c),
-             at(k / weight.panelColumns, 0) + c * weight.panelColumns + k % weight.panelColumns);
+        body(weight.layout(std::min(kInnerBlock, weight.inner - c), elementStride), k, weight.at(k, c),
+             at(k / weight.panelColumns, 0) + c * rows / weight.inner * weight.panelColumns + k % weight.panelColumns);
       }
     });
+  }
+};
+
+// The factors of an output tile's products: one for the tile, and one for each channel or null.
+struct OutputScale {
+  float scale;
+  const float* scales;
+};
+
+// Transforms products to the output, y = relu(Aᵀ m A + bias + add).
+template <typename T>
+struct OutputWriter {
+  const TileGrid<T>& tiles;
+  const WeightView& weight;
+  const ConvPostOps& postOps;
+  T* y;
+
+  // The products of one tile and panel.
+  void operator()(int64_t tile, int64_t panel, int64_t elementStride, const float* products,
+                  const OutputScale& scale) const {
+    const int64_t top = tiles.top(tile), left = tiles.left(tile), channel = panel * weight.panelColumns;
+    const int64_t pixel = (tiles.image(tile) * tiles.outHeight + top) * tiles.outWidth + left;
+    const int64_t at = pixel * weight.outer + channel;
+    const auto& [bias, add, relu] = postOps;
+    kernelsOf<T>().winogradOutputTransform(
+        products, elementStride, weight.panelColumns,
+        {y + at, std::min<int64_t>(kWinogradOutput, tiles.outHeight - top),
+         std::min<int64_t>(kWinogradOutput, tiles.outWidth - left), tiles.outWidth * weight.outer, weight.outer,
+         bias.defined() ? data(bias) + channel : nullptr, add.defined() ? dataOf<T>(add) + at : nullptr, relu,
+         scale.scale, scale.scales});
   }
 };
 

@@ -15,31 +15,32 @@ using namespace winograd;
 // take 36/16 of the memory of the images.
 constexpr int64_t kChunkFloats = 1 << 20;
 
+template <typename T>
 struct WeightGradientSums {
   const WeightView& weight;  // the gradient that is computed
-  const TileGrid &inputs, &gradients;
-  TransformedWeight sums;
+  const TileGrid<T>&inputs, &gradients;
+  TransformedWeight<float> sums;
   int64_t chunk;  // tiles
   TransformLayout inputLayout, gradientLayout;
   Tensor inputValues, gradientValues;
 
-  WeightGradientSums(const WeightView& weight_, const TileGrid& inputs_, const TileGrid& gradients_)
+  WeightGradientSums(const WeightView& weight_, const TileGrid<T>& inputs_, const TileGrid<T>& gradients_)
       : weight(weight_),
         inputs(inputs_),
         gradients(gradients_),
-        sums(weight),
+        sums(weight, weight.inner),
         chunk(std::min(inputs.count(),
                        std::max<int64_t>(48, kChunkFloats / (kWinogradElements * (weight.inner + weight.outer))))),
         inputLayout{chunk * weight.inner + kElementPadding, 0, weight.inner},
         gradientLayout{chunk * weight.panelColumns + kElementPadding,
                        kWinogradElements * (chunk * weight.panelColumns + kElementPadding), weight.panelColumns},
-        inputValues(scratch(kWinogradElements * inputLayout.elementStride)),
-        gradientValues(scratch(weight.panels() * gradientLayout.panelStride)) {}
+        inputValues(scratch<float>(kWinogradElements * inputLayout.elementStride)),
+        gradientValues(scratch<float>(weight.panels() * gradientLayout.panelStride)) {}
 
   // Adds the products of the tiles from `first` on.
-  void addChunk(int64_t first, const float* x, const float* dy) const {
+  void addChunk(int64_t first, const T* x, const T* dy) const {
     const int64_t count = std::min(chunk, inputs.count() - first);
-    const auto& kernel = kernels();
+    const auto& kernel = kernelsOf<T>();
     at::parallel_for(0, count, 1, [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i) {
         kernel.winogradInputTransform(inputs.tile(first + i, x, inputs.padding), inputLayout,
@@ -51,29 +52,34 @@ struct WeightGradientSums {
     const PanelProductShape shape{weight.inner, count, weight.panelColumns, 1, weight.inner, first > 0};
     at::parallel_for(0, weight.panels() * kWinogradElements, 1, [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i)
-        kernel.panelProduct(shape, data(inputValues) + i % kWinogradElements * inputLayout.elementStride,
-                            data(gradientValues) + i * gradientLayout.elementStride,
-                            sums.at(i / kWinogradElements, i % kWinogradElements));
+        kernels().panelProduct(shape, data(inputValues) + i % kWinogradElements * inputLayout.elementStride,
+                               data(gradientValues) + i * gradientLayout.elementStride,
+                               sums.at(i / kWinogradElements, i % kWinogradElements));
     });
   }
 
-  void run(const float* x, const float* dy) const {
+  void run(const T* x, const T* dy) const {
     for (int64_t first = 0; first < inputs.count(); first += chunk) addChunk(first, x, dy);
-    sums.forEachPart([](const WeightLayout& layout, float* to, const float* from) {
+    sums.forEachPart([](const WeightLayout& layout, int64_t, float* to, const float* from) {
       kernels().winogradWeightGradientTransform(layout, from, to);
     });
   }
 };
 
+template <typename T>
+void sumOver(const Tensor& x, const Tensor& dy, const Geometry& g, const WeightView& dweight) {
+  const std::array<int64_t, 2> out{g.outHeight, g.outWidth};
+  const TileGrid<T> inputs(g.images, {g.height, g.width, g.inner}, out, g.padding);
+  const TileGrid<T> gradients(g.images, {g.outHeight, g.outWidth, g.outer}, out, 0);
+  WeightGradientSums<T>(dweight, inputs, gradients).run(dataOf<T>(x), dataOf<T>(dy));
+}
+
 }  // namespace
 
 Tensor winogradWeightGradient(const Tensor& x, const Tensor& dy, const Geometry& g) {
   RECORD_FUNCTION("batch_cam::winograd", {});
-  const std::array<int64_t, 2> out{g.outHeight, g.outWidth};
-  const TileGrid inputs(g.images, {g.height, g.width, g.inner}, out, g.padding);
-  const TileGrid gradients(g.images, {g.outHeight, g.outWidth, g.outer}, out, 0);
   const Tensor dweight = at::empty({g.outer, g.inner, kWinogradKernel, kWinogradKernel}, at::kFloat);
-  WeightGradientSums(WeightView(dweight, /*rotated180=*/false), inputs, gradients).run(data(x), data(dy));
+  dispatchDtype(x, [&](auto value) { sumOver<decltype(value)>(x, dy, g, WeightView(dweight, /*rotated180=*/false)); });
   return dweight;
 }
 

@@ -75,6 +75,7 @@ export interface NativeAddon {
     height: number,
     width: number,
     padding: number,
+    bfloat16: boolean,
   ): boolean;
 
   /**

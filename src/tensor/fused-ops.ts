@@ -49,17 +49,20 @@ export function convolution(x: Tensor, w: Tensor, { stride, padding }: { stride:
   return new Tensor(aten.batchCamConvolution(x, w, stride, padding));
 }
 
-/** Whether `winogradConv` supports float32 images (N, C, H, W) with weights (K, C, k, k). */
+/** Whether `winogradConv` supports images (N, C, H, W) of a dtype with weights (K, C, k, k). */
 export function hasWinogradConv(
   [images = 0, inner = 0, height = 0, width = 0]: readonly number[],
   [outer = 0, own = 0, kernel = 0]: readonly number[],
-  { stride, padding }: { stride: number; padding: number },
+  { stride, padding, dtype }: { stride: number; padding: number; dtype: "float32" | "bfloat16" },
 ): boolean {
   if (kernel !== 3 || stride !== 1 || own !== inner || padding > 2) return false;
-  return native.supportsWinograd(images, inner, outer, height, width, padding);
+  return native.supportsWinograd(images, inner, outer, height, width, padding, dtype === "bfloat16");
 }
 
-/** relu(conv2d(x, w, bias) + add) by Winograd's method, without a gradient, float32, channels-last. */
+/**
+ * relu(conv2d(x, w, bias) + add) by Winograd's method, without a gradient, channels-last. x and add are float32 or bfloat16, w and bias
+ * float32.
+ */
 export function winogradConv(
   x: Tensor,
   [w, bias]: readonly [Tensor, Tensor],

@@ -217,7 +217,9 @@ function folded(
   const { weight: gain, bias: shift, running_mean: mean, running_var: variance } = norm;
   const sources = [weight, gain, shift, mean, variance, ...(bias === null ? [] : [bias])];
   const window = squareWindow(conv);
-  const winograd = dtype === "float32" && window !== null && hasWinogradConv(size, weight.sizes, window);
+  const winograd = window !== null && hasWinogradConv(size, weight.sizes, { ...window, dtype });
+  // Winograd's kernels transform float32 weights for images of both dtypes.
+  const weightDtype = winograd ? "float32" : dtype;
   const winogradPadding = winograd ? window.padding : null;
   // The layout depends on the image size, but not on the number of images.
   const purpose = `${dtype} ${winograd ? "winograd" : size.slice(2)} ${norm.eps}`;
@@ -227,8 +229,8 @@ function folded(
     const scaled = weight
       .detach()
       .mul(scale.view([-1, 1, 1, 1]))
-      .to(dtype);
-    const moved = shift.detach().sub(centre.mul(scale)).to(dtype);
+      .to(weightDtype);
+    const moved = shift.detach().sub(centre.mul(scale)).to(weightDtype);
     return {
       weight: winograd ? scaled : packConvWeight(scaled, size, conv.options),
       bias: moved,
