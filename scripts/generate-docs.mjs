@@ -1,8 +1,10 @@
 #!/usr/bin/env node
-// Writes the tables of docs/ between `<!-- table: NAME -->` and `<!-- end of table -->` from the feature descriptions and the schemas.
+// Writes the tables of docs/ between `<!-- table: NAME -->` and `<!-- end of table -->` from the feature descriptions, the schemas and the
+// results of studies.
 // `--check` writes nothing and fails if a table is out of date. It needs `npm run build` first.
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
+import { guidanceTables } from "./guidance-study/tables.mjs";
 
 export const DOCS = fileURLToPath(new URL("../docs/", import.meta.url));
 
@@ -55,6 +57,10 @@ export function tablesOf(features, fields, commands) {
       .join("\n\n"),
   };
 }
+
+/** The tables of the results of studies. */
+export const studyTables = () =>
+  guidanceTables(JSON.parse(readFileSync(`${DOCS}benchmarks/guidance/study.json`, "utf8")));
 
 /**
  * Fills in the tables of a page. @throws if the page names a table that does not exist
@@ -109,7 +115,7 @@ async function main() {
   const { fieldsOf } = await import("../dist/config/internal.js");
   const { COMMANDS } = await import("../dist/cli/commands.js");
   const commands = await Promise.all(COMMANDS.map((/** @type {any} */ { load }) => load()));
-  const tables = tablesOf(FEATURES, fieldsOf(TrainConfig), commands);
+  const tables = { ...tablesOf(FEATURES, fieldsOf(TrainConfig), commands), ...studyTables() };
   for (const name of readdirSync(DOCS).filter((file) => file.endsWith(".md"))) {
     const text = readFileSync(`${DOCS}${name}`, "utf8");
     const filled = withTables(text, tables);

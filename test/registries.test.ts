@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { describe, expect, expectTypeOf, it } from "vitest";
 import { z } from "zod";
-import { DOCS, tablesOf, withTables } from "../scripts/generate-docs.mjs";
+import { DOCS, studyTables, tablesOf, withTables } from "../scripts/generate-docs.mjs";
 import { explainBy } from "../src/cam/explain.ts";
 import { explain } from "../src/cam/index.ts";
 import { METHOD_REGISTRY, type NamedMethod } from "../src/cam/methods.ts";
@@ -186,8 +186,8 @@ describe("a config made with something new of each kind", () => {
 describe("the tables of docs/", () => {
   const commands = Promise.all(COMMANDS.map(({ load }) => load()));
 
-  it("agree with the descriptions", async () => {
-    const tables = tablesOf(FEATURES, fieldsOf(TrainConfig), await commands);
+  it("agree with the descriptions, and with the results of the studies", async () => {
+    const tables = { ...tablesOf(FEATURES, fieldsOf(TrainConfig), await commands), ...studyTables() };
     const pages = readdirSync(DOCS).filter((name) => name.endsWith(".md"));
     const found = new Set<string>();
     for (const name of pages) {

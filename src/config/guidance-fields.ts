@@ -66,7 +66,7 @@ export const guidanceFieldsOf = <const D extends Features["distances"], const B 
       .union([z.enum(["auto"]), count()])
       .default("auto")
       .describe(
-        "guide the maps at every Nth step, with N times the weight; the other steps cost as much as plain ones (auto: by how much of the network is behind the target layer, so that guidance adds about a tenth to the time of training; 1 in short runs, and with a baseline)",
+        "guide the maps at every Nth step, with N times the weight; the other steps cost as much as plain ones (auto: 1, or 2 or 4 if much of the network is behind the target layer, so that guidance adds about a tenth to the time of training; 1 in short runs, and with a baseline)",
       ),
     guideShare: z
       .number()

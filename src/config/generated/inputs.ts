@@ -147,7 +147,7 @@ export type TrainConfigInput = {
   detachBatchMean?: boolean | undefined;
   /** second: the loss's gradient also flows through the channel weights of the maps; first: they are treated as constants, which is cheaper @default "second" */
   order?: "second" | "first" | undefined;
-  /** guide the maps at every Nth step, with N times the weight; the other steps cost as much as plain ones (auto: by how much of the network is behind the target layer, so that guidance adds about a tenth to the time of training; 1 in short runs, and with a baseline) @default "auto" */
+  /** guide the maps at every Nth step, with N times the weight; the other steps cost as much as plain ones (auto: 1, or 2 or 4 if much of the network is behind the target layer, so that guidance adds about a tenth to the time of training; 1 in short runs, and with a baseline) @default "auto" */
   guideEvery?: "auto" | number | undefined;
   /** fraction of each batch whose maps are guided; the other images take part in the cross-entropy alone @default 1 */
   guideShare?: number | undefined;

@@ -28,7 +28,7 @@ describe("the steps that are guided by default", () => {
   it("are more the less of the network is behind the target layer", () => {
     expect(chosen(network("simple-cnn"))).toBe(1);
     expect(chosen(network("resnet18", { width: 16 }))).toBe(4);
-    expect(chosen(network("convnextv2_atto"))).toBe(10);
+    expect(chosen(network("convnextv2_atto"))).toBe(4);
   });
 
   it("are all of them if the maps are those of the last stage", () => {
@@ -40,8 +40,8 @@ describe("the steps that are guided by default", () => {
 
   it("are at least eighty, so that a short run is guided too", () => {
     const model = network("convnextv2_atto");
-    const guided = [40, 159, 160, 320, 400, 799, 800, 5000].map((steps) => chosen(model, {}, { steps }));
-    expect(guided).toEqual([1, 1, 2, 4, 5, 5, 10, 10]);
+    const guided = [40, 159, 160, 319, 320, 5000].map((steps) => chosen(model, {}, { steps }));
+    expect(guided).toEqual([1, 1, 2, 2, 4, 4]);
   });
 
   it("are as the config says, whatever they cost and however short the run is", () => {

@@ -4,10 +4,13 @@ import { shareBehind } from "../../models/internal.ts";
 import type { Module } from "../../nn/index.ts";
 import { closedFormAt } from "../loop/objective.ts";
 
-/** The numbers of steps from which `guideEvery` "auto" chooses. They divide `logEvery` 20, so that the logged steps are guided ones. */
-const CHOICES = [1, 2, 4, 5, 10] as const;
+/**
+ * The numbers of steps from which `guideEvery` "auto" chooses. With one guided step in 4, maps lose at most 0.03 of SSIM, and with one in 10
+ * up to 0.08, however long the run is (docs/benchmarks.md). The numbers divide `logEvery` 20, so that the logged steps are guided ones.
+ */
+const CHOICES = [1, 2, 4] as const;
 
-/** The share of a plain step's time that guidance may add on average. */
+/** The share of a plain step's time that guidance may add on average, if one guided step in 4 is enough for that. */
 const MOST_ADDED = 0.1;
 
 /**
@@ -16,7 +19,7 @@ const MOST_ADDED = 0.1;
  */
 const ADDED_BEHIND = 1.3;
 
-/** A run has at least this number of guided steps. With fewer, docs/benchmarks.md shows that maps get worse. */
+/** A run has at least this number of guided steps, if it has that many steps. */
 const LEAST_GUIDED = 80;
 
 /** What the choice depends on besides the config. */
@@ -32,8 +35,8 @@ export interface GuidedRun {
 }
 
 /**
- * The number of steps of which one is guided: the configured number, otherwise the smallest with which guidance adds at most a tenth to the
- * time of training, but fewer in a short run. It follows from the architecture alone, so that it is the same on every machine. Without
+ * The number of steps of which one is guided: the configured number, otherwise the smallest of 1, 2 and 4 with which guidance adds at most
+ * a tenth to the time of training, or 4; but fewer in a short run. It follows from the architecture alone, so that it is the same on every machine. Without
  * guidance nothing has to be decided.
  */
 export function guideEveryOf(config: TrainConfig, { steps, hasOwnTerms, ...network }: GuidedRun): number | "auto" {
