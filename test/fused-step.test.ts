@@ -29,7 +29,7 @@ const OF_THE_LAYERS = ["ssim"];
 /** The kernels that a step must run. If others ran instead, the test would compare an implementation with itself. */
 function expectedKernels(level: string, network: string, amp: boolean): string[] {
   const shared = ["cam_maps", "map_distance"];
-  const convolved = amp ? (level === "tiles" ? ["amx_weight_gradient"] : []) : ["winograd"];
+  const convolved = amp && level === "tiles" ? ["amx_weight_gradient"] : ["winograd"];
   const own = {
     "simple-cnn": ["conv_relu", "flat_linear", ...convolved],
     "simple-cnn, pooled": ["conv_relu", ...convolved],
