@@ -7,6 +7,8 @@
 #include <dlfcn.h>
 #include <torch/version.h>
 
+#include <algorithm>
+
 #include "binding/engine.h"
 #include "binding/values.h"
 #include "kernels/select.h"
@@ -66,6 +68,20 @@ napi_value resetPeak(napi_env env, napi_callback_info) {
   return undefined(env);
 }
 
+// limitMemory(bytes): lets this thread allocate at most `bytes` more, and returns the previous limit for
+// restoreMemoryLimit.
+napi_value limitMemory(napi_env env, napi_callback_info info) {
+  Arguments<1> arguments(env, info);
+  const double bytes = std::min(arguments.number(0), static_cast<double>(kNoLimit));
+  return number(env, static_cast<double>(narrowLimit(static_cast<int64_t>(bytes))));
+}
+
+napi_value restoreMemoryLimit(napi_env env, napi_callback_info info) {
+  Arguments<1> arguments(env, info);
+  restoreLimit(static_cast<int64_t>(arguments.number(0)));
+  return undefined(env);
+}
+
 napi_value emptyCache(napi_env env, napi_callback_info) {
   emptyBlockCache();
   return undefined(env);
@@ -111,6 +127,7 @@ std::vector<Binding> runtimeBindings() {
   return {{"lastError", lastError},       {"lastErrorKind", lastErrorKind},
           {"manualSeed", manualSeed},     {"rngState", rngState},
           {"setRngState", setRngState},   {"setThreads", setThreads},
+          {"limitMemory", limitMemory},   {"restoreMemoryLimit", restoreMemoryLimit},
           {"getThreads", getThreads},     {"memory", memory},
           {"resetPeak", resetPeak},       {"emptyCache", emptyCache},
           {"capabilities", capabilities}, {"supportsWinograd", supportsWinograd}};

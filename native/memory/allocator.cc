@@ -5,7 +5,9 @@
 #include <c10/core/Allocator.h>
 #include <c10/core/CPUAllocator.h>
 #include <c10/core/impl/alloc_cpu.h>
+#include <c10/util/Exception.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstring>
 
@@ -15,6 +17,7 @@ namespace {
 std::atomic<int64_t> live{0};
 std::atomic<int64_t> peak{0};
 thread_local int64_t bytesOfThread = 0;
+thread_local int64_t limitOfThread = kNoLimit;
 
 // The header before a tensor's data, which holds its size. 64 bytes keep the data aligned to cache lines.
 constexpr size_t kHeader = 64;
@@ -50,11 +53,21 @@ void release(void* data) {
   c10::free_cpu(block);
 }
 
+void expectWithinLimit(int64_t bytes) {
+  if (limitOfThread == kNoLimit) return;
+  const int64_t left = limitOfThread - bytesOfThread;
+  if (bytes <= left) return;
+  throw c10::OutOfMemoryError({__func__, __FILE__, static_cast<uint32_t>(__LINE__)},
+                              c10::str("not enough memory: you tried to allocate ", bytes,
+                                       " bytes, and the limit leaves ", std::max(left, int64_t{0})));
+}
+
 class CountingAllocator final : public c10::Allocator {
  public:
   c10::DataPtr allocate(size_t bytes) override {
     if (bytes == 0) return {nullptr, nullptr, &release, c10::Device(c10::DeviceType::CPU)};
     const int64_t size = static_cast<int64_t>(bytes);
+    expectWithinLimit(size);
     char* block = static_cast<char*>(acquire(bytes));
     std::memcpy(block, &size, sizeof size);
     count(size);
@@ -79,6 +92,14 @@ void installAllocator() {
 int64_t liveBytes() { return live.load(std::memory_order_relaxed); }
 int64_t peakBytes() { return peak.load(std::memory_order_relaxed); }
 int64_t threadBytes() { return bytesOfThread; }
+
+int64_t narrowLimit(int64_t bytes) {
+  const int64_t before = limitOfThread;
+  limitOfThread = std::min(before, bytesOfThread + std::min(bytes, kNoLimit));
+  return before;
+}
+
+void restoreLimit(int64_t limit) { limitOfThread = limit; }
 void resetPeakBytes() { peak.store(live.load()); }
 
 }  // namespace batch_cam

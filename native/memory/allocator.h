@@ -13,4 +13,11 @@ int64_t peakBytes();    // the maximum of liveBytes since the last reset
 int64_t threadBytes();  // bytes that the calling thread has allocated minus bytes that it has freed
 void resetPeakBytes();
 
+constexpr int64_t kNoLimit = int64_t{1} << 62;  // exact as a number of JavaScript
+
+// Lets the calling thread allocate at most `bytes` more than it does now, if it may not allocate even less already.
+// Further allocations throw c10::OutOfMemoryError. The result is the previous limit, for restoreLimit.
+int64_t narrowLimit(int64_t bytes);
+void restoreLimit(int64_t limit);
+
 }  // namespace batch_cam

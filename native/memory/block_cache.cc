@@ -1,13 +1,18 @@
 #include "memory/block_cache.h"
 
+#include "memory/system_memory.h"
+
 #include <c10/util/Exception.h>
 #include <c10/util/llvmMathExtras.h>
 
 #include <algorithm>
 #include <array>
 #include <cstdlib>
+#include <iomanip>
 #include <mutex>
 #include <new>
+#include <sstream>
+#include <string>
 
 #ifdef __linux__
 #include <sys/mman.h>
@@ -19,6 +24,7 @@ namespace {
 constexpr size_t kHeader = 64;
 constexpr size_t kHugePage = size_t{2} << 20;
 constexpr size_t kSlack = size_t{64} << 20;
+constexpr size_t kGuarded = size_t{256} << 20;
 
 // The header before a block's data. It has the links of the two lists that a cached block belongs to: all cached blocks
 // by age, and those of its size class.
@@ -54,12 +60,31 @@ void* fromSystem(size_t bytes) {
   return posix_memalign(&memory, kHeader, bytes) == 0 ? memory : nullptr;
 }
 
+// Whether the system can give a block of memory that will be used as a whole. Linux promises more memory than it has,
+// and kills the process when the memory is used, so that a large block is compared with the memory that is left. This
+// takes about 50 us, where the page faults of the smallest block that is compared take at least 20 ms.
+bool isAvailable(size_t bytes) { return bytes < kGuarded || bytes <= availableMemory(); }
+
+std::string gibibytes(size_t bytes) {
+  std::ostringstream text;
+  text << std::fixed << std::setprecision(2) << static_cast<double>(bytes) / (size_t{1} << 30) << " GiB";
+  return text.str();
+}
+
+std::string refusal(size_t bytes) {
+  const size_t available = availableMemory();
+  const std::string reason =
+      available < bytes ? gibibytes(available) + " are available" : "the system gives less to one process";
+  return c10::str("not enough memory: you tried to allocate ", gibibytes(bytes), ", and ", reason,
+                  "; use smaller batches, images or networks, or end other programs");
+}
+
 class BlockCache {
  public:
   void* acquire(size_t bytes) {
     const size_t sizeClass = classOf(bytes + kHeader);
     Block* block = take(sizeClass);
-    if (block == nullptr) block = make(sizeClass);
+    if (block == nullptr) block = make(sizeClass, bytes);
     return reinterpret_cast<char*>(block) + kHeader;
   }
 
@@ -93,24 +118,24 @@ class BlockCache {
     return block;
   }
 
-  // A new block.
-  Block* make(size_t sizeClass) {
+  // A new block for `bytes`.
+  Block* make(size_t sizeClass, size_t bytes) {
     const size_t capacity = capacityOf(sizeClass);
     {
       const std::lock_guard lock(mutex_);
       used_ += capacity;
       shrinkTo(ceiling(std::max(most_, used_)));
     }
-    void* memory = fromSystem(capacity);
+    void* memory = isAvailable(bytes) ? fromSystem(capacity) : nullptr;
     if (memory == nullptr) {
       empty();
-      memory = fromSystem(capacity);
+      trimHeap();
+      memory = isAvailable(bytes) ? fromSystem(capacity) : nullptr;
     }
     const std::lock_guard lock(mutex_);
     if (memory == nullptr) {
       used_ -= capacity;
-      throw c10::OutOfMemoryError({__func__, __FILE__, static_cast<uint32_t>(__LINE__)},
-                                  c10::str("not enough memory: you tried to allocate ", capacity, " bytes"));
+      throw c10::OutOfMemoryError({__func__, __FILE__, static_cast<uint32_t>(__LINE__)}, refusal(bytes));
     }
     most_ = std::max(most_, used_);
     return new (memory) Block{capacity, sizeClass, nullptr, nullptr, nullptr, nullptr};

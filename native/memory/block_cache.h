@@ -12,7 +12,7 @@ constexpr size_t kLargeBlock = size_t{64} << 10;  // smaller blocks are malloc's
 
 // A block of at least `bytes`, aligned to 64 bytes. All blocks, in use and cached, take at most 1.5 times the largest
 // amount that was ever in use, plus 64 MiB; beyond that the blocks that have been cached longest are returned to the
-// system. Throws c10::Error if the system has no memory even after all cached blocks were returned.
+// system. Throws c10::OutOfMemoryError if the system has too little memory even after all cached blocks were returned.
 void* acquireBlock(size_t bytes);
 void releaseBlock(void* block);
 

@@ -66,6 +66,9 @@ export interface NativeAddon {
   memory(): void;
   resetPeak(): void;
   emptyCache(): void;
+  /** Lets this thread allocate at most this many bytes more, and returns the previous limit for `restoreMemoryLimit`. */
+  limitMemory(bytes: number): number;
+  restoreMemoryLimit(limit: number): void;
   capabilities(): NativeCapabilities;
   /** Whether `batch_cam::winograd_conv` supports a 3x3 convolution of these sizes; `inner` and `outer` are channels. */
   supportsWinograd(

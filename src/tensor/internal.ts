@@ -86,5 +86,6 @@ export {
   startRecording,
   stopRecording,
 } from "./recording.ts";
+export { isOutOfMemory, withMemoryLimit } from "./runtime.ts";
 export { withGuidedRelu } from "./tensor.ts";
 export { derivedTensors, forgetDerived, TensorCache } from "./tensor-cache.ts";

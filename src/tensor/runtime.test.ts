@@ -1,6 +1,9 @@
+import { readFileSync } from "node:fs";
+import { platform } from "node:os";
 import fc from "fast-check";
 import { afterEach, describe, expect, it } from "vitest";
 import { empty, emptyCache, full, memory, randn, resetPeakMemory, type Tensor, tidy, zeros } from "./index.ts";
+import { isOutOfMemory, withMemoryLimit } from "./runtime.ts";
 
 const MiB = 2 ** 20;
 /** A float32 tensor of the given size in MiB. */
@@ -24,6 +27,48 @@ describe("memory", () => {
     expect(memory().peakBytes).toBe(before.bytes);
   });
 });
+
+describe("more memory than there is", () => {
+  it("is refused with what was asked for, what is available, and what to do", () => {
+    const message =
+      /: not enough memory: you tried to allocate [\d.]+ GiB, and [\d.]+ GiB are available; use smaller batches/;
+    for (const size of [2 ** 40, 2 ** 45, 2 ** 50])
+      expect(() => empty([size])).toThrow(
+        expect.objectContaining({ code: "E_NATIVE", message: expect.stringMatching(message) }),
+      );
+  });
+
+  it("is refused before the system kills the process, where the system says how much it has", () => {
+    if (platform() !== "linux") return;
+    const bytes = Number(/^MemTotal:\s+(\d+)/m.exec(readFileSync("/proc/meminfo", "utf8"))?.[1]) * 1024;
+    const held = sized(300);
+    expect(() => empty([Math.floor(bytes / 4)])).toThrow(/not enough memory/);
+    held.dispose();
+    sized(300).dispose();
+  });
+
+  it("than a limit allows is refused while the limit holds", () => {
+    const refusal = expect.objectContaining({
+      code: "E_NATIVE",
+      message: expect.stringMatching(/the limit leaves \d/),
+    });
+    expect(() => withMemoryLimit(64 * MiB, () => sized(65))).toThrow(refusal);
+    expect(isOutOfMemory(thrownBy(() => withMemoryLimit(0, () => sized(1))))).toBe(true);
+    withMemoryLimit(64 * MiB, () => sized(63).dispose());
+    expect(() => withMemoryLimit(64 * MiB, () => withMemoryLimit(MiB, () => sized(2)))).toThrow(refusal);
+    withMemoryLimit(3 * MiB, () => withMemoryLimit(64 * MiB, () => expect(() => sized(4)).toThrow(refusal)));
+    sized(65).dispose();
+  });
+});
+
+function thrownBy(fn: () => unknown): unknown {
+  try {
+    fn();
+  } catch (error) {
+    return error;
+  }
+  throw new Error("nothing was thrown");
+}
 
 describe("the cache of freed blocks", () => {
   it("keeps a large tensor's memory for the next of its size, and gives it back when it is emptied", () => {

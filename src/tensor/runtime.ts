@@ -1,5 +1,13 @@
 import { describeValue } from "../arguments.ts";
-import { arena, cpuFeatures, type KernelLevel, native, switchValue, usableCores } from "../engine/internal.ts";
+import {
+  arena,
+  cpuFeatures,
+  failureKind,
+  type KernelLevel,
+  native,
+  switchValue,
+  usableCores,
+} from "../engine/internal.ts";
 import { BatchCamError } from "../errors.ts";
 import { releaseCaches } from "./tensor-cache.ts";
 
@@ -26,6 +34,22 @@ export function memory(): MemoryStatistics {
 export function resetPeakMemory(): void {
   native.resetPeak();
 }
+
+/**
+ * Runs `fn`, which must be synchronous, while the tensors of this thread may use at most `bytes` more than they do now. An operator that
+ * needs more memory fails with an error for which `isOutOfMemory` holds.
+ */
+export function withMemoryLimit<T>(bytes: number, fn: () => T): T {
+  const before = native.limitMemory(bytes);
+  try {
+    return fn();
+  } finally {
+    native.restoreMemoryLimit(before);
+  }
+}
+
+/** Whether an operator needed more memory than there is, or than `withMemoryLimit` allows. */
+export const isOutOfMemory = (error: unknown): boolean => failureKind(error) === "memory";
 
 /**
  * Frees the values that this thread keeps only to save time (interpolation weights, and folded weights of inference), and returns memory

@@ -10,6 +10,7 @@ import { type ClosedFormHead, type MapTransform, Model } from "../model.ts";
 import { cutPaths } from "./cut-values.ts";
 import { chooseLayers, type LayerChoice } from "./default-layer.ts";
 import { exampleImages } from "./example-images.ts";
+import { withinMemory } from "./example-memory.ts";
 import { ModuleTree, type TensorPlace, tensorAt } from "./exported-module.ts";
 import { GraphRunner } from "./graph-runner.ts";
 import { layerPatternsOf } from "./layer-order.ts";
@@ -94,14 +95,11 @@ export class ExportedModel extends Model {
   }
 
   #outputsOfPass(): OutputSizes[] {
-    return inEvaluation(this, () =>
-      tidy(() => {
-        const images = exampleImages(this.#exampleSizes(), this.#runner);
-        const { outputs, logits } = outputsOfPass(this, images);
-        this.#numClasses = this.#classesOf(logits, images);
-        return outputs;
-      }),
-    );
+    return this.#withExamples((images) => {
+      const { outputs, logits } = outputsOfPass(this, images);
+      this.#numClasses = this.#classesOf(logits, images);
+      return outputs;
+    });
   }
 
   /** The layers with maps. They are chosen when they are first asked for, because that may need passes of example images. */
@@ -124,12 +122,13 @@ export class ExportedModel extends Model {
   }
 
   #readCells(outputs: readonly ModuleOutput[]): ReadonlyMap<string, boolean> {
-    return inEvaluation(this, () =>
-      tidy(() => {
-        const images = exampleImages(this.#exampleSizes(), this.#runner);
-        return this.#withReadableHead(() => cellsMatter(this, images, outputs));
-      }),
-    );
+    return this.#withExamples((images) => this.#withReadableHead(() => cellsMatter(this, images, outputs)));
+  }
+
+  #withExamples<T>(fn: (images: Tensor) => T): T {
+    const sizes = this.#exampleSizes();
+    const pass = () => tidy(() => fn(exampleImages(sizes, this.#runner)));
+    return inEvaluation(this, () => withinMemory(sizes, this.#source, pass));
   }
 
   /** A head that starts from zero shows nothing of what it reads, so it gets other weights while `fn` runs. */
