@@ -4,8 +4,11 @@
 
 #include <ATen/core/dispatch/Dispatcher.h>
 
+#include <optional>
 #include <string>
 #include <vector>
+
+#include "binding/windows.h"
 
 namespace batch_cam {
 
@@ -13,6 +16,7 @@ namespace batch_cam {
 struct Operator {
   c10::OperatorHandle handle;
   bool singleTensor;  // whether it returns exactly one tensor, whose handle is then the return value of `run`
+  std::optional<WindowArguments> windows;
 };
 
 struct Calls {

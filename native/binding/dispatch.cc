@@ -34,7 +34,7 @@ napi_value resolve(napi_env env, napi_callback_info info) {
                    const auto& returns = found->schema().returns();
                    const bool returnsTensor =
                        returns.size() == 1 && returns[0].type()->kind() == c10::TypeKind::TensorType;
-                   engine.calls->operators.push_back({*found, returnsTensor});
+                   engine.calls->operators.push_back({*found, returnsTensor, windowArguments(found->schema())});
                    return static_cast<int32_t>(engine.calls->operators.size() - 1);
                  }));
 }
@@ -74,6 +74,7 @@ int32_t call(Engine& engine, int32_t index, bool discard) {
   engine.calls->stack.clear();
   try {
     readArguments(engine, op.handle.schema());
+    if (op.windows) limitWindows(engine.calls->stack, *op.windows);
     const std::vector<at::Tensor> written =
         discard ? writtenLists(engine, op.handle.schema()) : std::vector<at::Tensor>();
     op.handle.callBoxed(&engine.calls->stack);
