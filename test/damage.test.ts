@@ -15,6 +15,10 @@ describe("damaged files", () => {
     expect(await script("fuzz-readers.mjs", "--cases", "390")).toMatch(/^390 damaged files: .*, 0 faults\n$/);
   });
 
+  it("whose graphs can still be read run or are refused, and never end the process or take all memory", async () => {
+    expect(await script("fuzz-graphs.mjs", "--cases", "240")).toMatch(/^240 damaged graphs: .*, 0 faults\n$/);
+  });
+
   it("in a run's folder are either used or refused by every command, and nothing outside the folder changes", async () => {
     expect(await script("damage-runs.mjs", "--cases", "40")).toMatch(/^40 damaged runs: .*, 0 faults\n$/);
   });
