@@ -21,7 +21,17 @@ async function guidedSteps(...args: string[]): Promise<GuidedSteps> {
 const NETWORKS = ["simple-cnn", "simple-cnn, pooled", "resnet18", "convnextv2_atto"];
 const stepsOf = ({ found }: GuidedSteps, network: string) => found.filter(({ name }) => name === network);
 
-const { kernelLevels, productsFloat32, productsBfloat16 } = native.capabilities();
+const { kernelLevels } = native.capabilities();
+
+/**
+ * Whether the block of ConvNeXt-V2 has its products of small matrices: in float32 at every level but the lowest, in bfloat16 at the level
+ * that has the instructions, and at each level if libtorch multiplies with AMX.
+ */
+function hasBlock(level: string, amp: boolean): boolean {
+  const limit = process.env.ONEDNN_MAX_CPU_ISA;
+  const amx = kernelLevels.includes("tiles") && (limit === undefined || limit.includes("AMX"));
+  return amp ? amx || level === "avx512bf16" || level === "tiles" : level !== "baseline";
+}
 
 /** SSIM without fused kernels is composed of libtorch's operators in C++, so these kernels run in any case. */
 const OF_THE_LAYERS = ["ssim"];
@@ -34,8 +44,7 @@ function expectedKernels(level: string, network: string, amp: boolean): string[]
     "simple-cnn": ["conv_relu", "flat_linear", ...convolved],
     "simple-cnn, pooled": ["conv_relu", ...convolved],
     resnet18: ["batch_norm_act", "convolution", ...convolved],
-    // These kernels need libtorch's batched products of small matrices, which not every processor supports in both dtypes.
-    convnextv2_atto: (amp ? productsBfloat16 : productsFloat32) ? ["convnext_mlp", "depthwise_conv"] : [],
+    convnextv2_atto: hasBlock(level, amp) ? ["convnext_mlp", "depthwise_conv"] : [],
   }[network] as string[];
   return [...shared, ...own].sort();
 }

@@ -17,6 +17,43 @@ struct LayerNormWeights {
   float eps;
 };
 
+// Operands of layerNormSecond. x and z are (rows, channels) like dtangent and dy; mean and rstd are (rows).
+template <typename T>
+struct LayerNormSecond {
+  const T* x;
+  const T* z;
+  const float* mean;
+  const float* rstd;
+  const float* weight;
+  const float* dtangent;
+  const float* dy;
+};
+
+// Operands of the second derivative of ConvNeXt's MLP between its products; ops/convnext_mlp_second.cc has the formula.
+// The first group are matrices (rows, channels) as geluTangent leaves them, the second the factors of GRN
+// (samples, channels), the third the results. A result is stored by rows and, in bfloat16, also in the layout of
+// `interleavePairs`.
+template <typename T>
+struct MlpSecond {
+  const float* u;
+  const float* g;
+  const float* dg;
+  const T* derivative;
+  const T* bend;
+
+  const float* scale;
+  const float* scaleTangent;
+  const float* coefficient;
+  const float* coefficientOfNorm;
+
+  T* ofHidden;  // derivative (u scaleTangent + dg coefficient + g coefficientOfNorm) + bend (u scale + g coefficient)
+  T* ofHiddenPairs;
+  T* ofTangent;  // derivative (u scale + g coefficient)
+  T* ofTangentPairs;
+  T* y;  // dg scale + g scaleTangent
+  T* yPairs;
+};
+
 // An image of a depthwise convolution, and the same image as `pad` writes it: with a border of kernel / 2 zeros on each
 // side, and its channels padded with zeros to whole vectors.
 struct DepthwiseImage {
@@ -89,6 +126,13 @@ struct SsimShape {
   int64_t side;  // of the square window
   float c1;
   float c2;
+};
+
+// The sizes of a product of (rows, inner) and (inner, columns).
+struct ProductShape {
+  int64_t rows;
+  int64_t columns;
+  int64_t inner;
 };
 
 // Operands of c = a b, or c += a b if `add` is set. a is (rows, inner) with any strides; b (inner, columns) and

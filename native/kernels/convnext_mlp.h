@@ -1,6 +1,6 @@
 // The operations between the matrix products of ConvNeXt-V2's MLP: biases, GELU, and global response normalisation
 // (GRN) as a scale and a shift for each channel, each forward and backward. Matrices are (pixels, channels) of one
-// sample.
+// sample, or of several samples if a kernel takes their number of pixels: GRN's factors are then (samples, channels).
 //
 // Caller: ops/convnext_mlp_*.cc, on buffers that stay in the second-level cache. Each loop does several operations
 // in one pass over its matrix, because the MLP is limited by these passes and not by its products.
@@ -13,6 +13,13 @@
 namespace batch_cam {
 namespace KERNEL_VARIANT {
 namespace {
+
+// The right operand of a product as a second copy of a matrix whose rows are also stored one by one. In float32 both
+// have the same layout, so that no copy is written.
+inline void storeExtraPair(Extent, int64_t, int64_t, const RowPair&, int64_t, float*) {}
+inline void storeExtraPair(Extent extent, int64_t row, int64_t c, const RowPair& pair, int64_t lanes, BFloat16* to) {
+  storePair(extent, row, c, pair, lanes, to);
+}
 
 // GRN needs the norm of each channel, so that the squares are summed in the same pass.
 void biasGeluSquares(Extent extent, float* h, const float* bias, float* squares) {
@@ -39,20 +46,21 @@ void scaleShift(Extent extent, const float* g, const float* scale, const float* 
 
 // The backward pass computes the hidden layer again; this is its forward part: GELU, its derivative, and GRN.
 template <typename T>
-void biasGeluScaled(Extent extent, const float* h, const float* bias, const float* scale, const float* shift, T* g,
-                    T* derivative, T* y) {
+void biasGeluScaled(Extent extent, int64_t pixels, const float* h, const float* bias, const float* scale,
+                    const float* shift, T* g, T* derivative, T* y) {
   const int64_t channels = extent.channels;
   forEachRowPair(extent, [&](int64_t row, bool both) {
     forEachVector(channels, [&](int64_t c, int64_t lanes) {
-      const Vector b = load(bias + c, lanes), gain = load(scale + c, lanes), offset = load(shift + c, lanes);
-      const auto one = [&](int64_t at) {
+      const Vector b = load(bias + c, lanes), offset = load(shift + c, lanes);
+      const auto one = [&](int64_t of) {
+        const int64_t at = of * channels + c;
         const Gelu made = gelu(load(h + at, lanes) + b);
         store(g + at, made.value, lanes);
         store(derivative + at, made.derivative, lanes);
-        return made.value * gain + offset;
+        return made.value * load(scale + of / pixels * channels + c, lanes) + offset;
       };
-      const Vector first = one(row * channels + c);
-      const Vector second = both ? one((row + 1) * channels + c) : Vector{};
+      const Vector first = one(row);
+      const Vector second = both ? one(row + 1) : Vector{};
       storePair(extent, row, c, {first, second, both}, lanes, y);
     });
   });
@@ -73,20 +81,22 @@ void sumAndDot(Extent extent, const float* dy, const T* g, float* sum, float* do
 
 // The gradient through GRN and GELU. `coefficient` holds what the norm of a channel contributes for each unit of g.
 template <typename T>
-void grnGeluBackward(Extent extent, const float* dy, const T* g, const float* scale, const float* coefficient,
-                     T* derivative, T* dhPairs, float* sum) {
+void grnGeluBackward(Extent extent, int64_t pixels, const float* dy, const T* g, const float* scale,
+                     const float* coefficient, T* derivative, T* dhPairs, float* sum) {
   const int64_t channels = extent.channels;
   forEachRowPair(extent, [&](int64_t row, bool both) {
     forEachVector(channels, [&](int64_t c, int64_t lanes) {
-      const Vector gain = load(scale + c, lanes), factor = load(coefficient + c, lanes);
-      const auto one = [&](int64_t at) {
-        const Vector dh = (load(dy + at, lanes) * gain + load(g + at, lanes) * factor) * load(derivative + at, lanes);
+      const auto one = [&](int64_t of) {
+        const int64_t at = of * channels + c, factors = of / pixels * channels + c;
+        const Vector dg = load(dy + at, lanes) * load(scale + factors, lanes) +
+                          load(g + at, lanes) * load(coefficient + factors, lanes);
+        const Vector dh = dg * load(derivative + at, lanes);
         store(derivative + at, dh, lanes);
         return dh;
       };
-      const Vector first = one(row * channels + c);
-      const Vector second = both ? one((row + 1) * channels + c) : Vector{};
-      storePair(extent, row, c, {first, second, both}, lanes, dhPairs);
+      const Vector first = one(row);
+      const Vector second = both ? one(row + 1) : Vector{};
+      storeExtraPair(extent, row, c, {first, second, both}, lanes, dhPairs);
       store(sum + c, load(sum + c, lanes) + first + second, lanes);
     });
   });

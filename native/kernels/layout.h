@@ -34,9 +34,17 @@ inline void storePair(Extent extent, int64_t row, int64_t c, const RowPair& pair
 }
 
 inline void storePair(Extent extent, int64_t row, int64_t c, const RowPair& pair, int64_t lanes, BFloat16* to) {
+#ifdef __AVX512BF16__
+  const __m512i order = (__m512i)(__v32hi){0, 16, 1, 17, 2,  18, 3,  19, 4,  20, 5,  21, 6,  22, 7,  23,
+                                           8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31};
+  const __m512i both = (__m512i)_mm512_cvtne2ps_pbh((__m512)pair.second, (__m512)pair.first);
+  const Vector mixed = (Vector)_mm512_permutexvar_epi16(order, both);
+  store((float*)(to + row * extent.channels + 2 * c), mixed, lanes);
+#else
   const Words first = __builtin_convertvector(rounded(pair.first), Words);
   const Words second = __builtin_convertvector(rounded(pair.second), Words);
   store((float*)(to + row * extent.channels + 2 * c), (Vector)(first | (second << 16)), lanes);
+#endif
 }
 
 // Transposes blocks that fit in the first-level cache.

@@ -28,15 +28,16 @@ struct Kernels {
   void (*biasGeluSquares)(Extent extent, float* h, const float* bias, float* squares);
   // out = g scale + shift.
   void (*scaleShift)(Extent extent, const float* g, const float* scale, const float* shift, T* out);
+  // The next two take rows of several samples, with `pixels` rows each; scale and coefficient are (samples, channels).
   // g = gelu(h + bias), derivative = gelu'(h + bias), y = g scale + shift; y has the layout of `interleavePairs`.
-  void (*biasGeluScaled)(Extent extent, const float* h, const float* bias, const float* scale, const float* shift, T* g,
-                         T* derivative, T* y);
+  void (*biasGeluScaled)(Extent extent, int64_t pixels, const float* h, const float* bias, const float* scale,
+                         const float* shift, T* g, T* derivative, T* y);
   // sum[c] += sum of dy, dot[c] += sum of dy g over the rows.
   void (*sumAndDot)(Extent extent, const float* dy, const T* g, float* sum, float* dot);
-  // dh = (dy scale + g coefficient) derivative. Replaces `derivative`, and is also written to dhPairs in the layout of
-  // `interleavePairs`; sum[c] += sum of dh over the rows.
-  void (*grnGeluBackward)(Extent extent, const float* dy, const T* g, const float* scale, const float* coefficient,
-                          T* derivative, T* dhPairs, float* sum);
+  // dh = (dy scale + g coefficient) derivative. Replaces `derivative`, and in bfloat16 is also written to dhPairs in
+  // the layout of `interleavePairs`; sum[c] += sum of dh over the rows.
+  void (*grnGeluBackward)(Extent extent, int64_t pixels, const float* dy, const T* g, const float* scale,
+                          const float* coefficient, T* derivative, T* dhPairs, float* sum);
   // out = residual + y + bias.
   void (*addBias)(Extent extent, const float* y, const float* bias, const T* residual, T* out);
   // sum[c] += sum of x over the rows. Also called by ops/depthwise.cc.
@@ -60,6 +61,31 @@ struct Kernels {
   // The gradients with respect to dy and x of the backward pass (see NormDoubleBackwardFactors).
   void (*normDoubleBackward)(Extent extent, const NormDoubleBackward<T>& of, const NormDoubleBackwardFactors& norm,
                              T* ddy, T* dx);
+
+  // --- convnext_mlp_second.h and layer_norm.h; called by ops/convnext_mlp_second.cc ---
+
+  // The derivative of layerNorm in the direction z: out = weight rstd (z - mean(z) - xhat mean(z xhat)).
+  void (*layerNormTangent)(Extent extent, const T* x, const T* z, const float* mean, const float* rstd,
+                           const float* weight, T* out);
+  // The gradients of <dtangent, layerNormTangent(x, z)> + <dy, layerNorm(x)> with respect to x, which is written to dx,
+  // and with respect to the weight and the bias, which are added.
+  void (*layerNormSecond)(Extent extent, const LayerNormSecond<T>& of, T* dx, float* dweight, float* dbias);
+  // For one sample, from the hidden layer h without bias, its derivative dh in some direction, and the gradient u: h
+  // becomes g = gelu(h + bias), dh becomes dg = gelu'(h + bias) dh, derivative = gelu'(h + bias) and
+  // bend = gelu''(h + bias) dh. Adds the sums over the rows of u g, u dg and g dg to sums (3, channels).
+  void (*geluTangent)(Extent extent, const float* bias, const float* u, float* h, float* dh, T* derivative, T* bend,
+                      float* sums);
+  // The second derivative of GRN and GELU for rows of several samples (see MlpSecond); sum[c] += sum of ofHidden.
+  void (*grnGeluSecond)(Extent extent, int64_t pixels, const MlpSecond<T>& of, float* sum);
+  // Converts floats to T.
+  void (*convert)(int64_t count, const float* from, T* to);
+
+  // --- block_product.h; called by ops/small_product.cc ---
+
+  // c = a b, or c += a b. a has `stride` values from row to row; b has the layout of `interleavePairs`; c is row-major.
+  // In bfloat16 `inner` is rounded up to an even number, so that a must have zeros there. Null if this level has no
+  // products of T: in bfloat16 only avx512bf16 has, and in float32 all but baseline.
+  void (*product)(const ProductShape& shape, const T* a, int64_t stride, const T* b, float* c, bool add);
 
   // --- layout.h; called by the operators whose products need another layout ---
 
@@ -115,7 +141,7 @@ struct Kernels {
 };
 
 struct KernelTable {
-  const char* name;  // baseline, avx2 or avx512
+  const char* name;  // baseline, avx2, avx512 or avx512bf16
   int64_t lanes;     // floats in a vector
   Kernels<float> float32;
   Kernels<BFloat16> bfloat16;

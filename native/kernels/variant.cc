@@ -1,8 +1,10 @@
 // All kernels for one instruction set. CMake compiles this file once for each level, with KERNEL_VARIANT as the name of
 // the namespace and the compiler's options for that instruction set.
 #include "kernels/batch_norm.h"
+#include "kernels/block_product.h"
 #include "kernels/cam_maps.h"
 #include "kernels/convnext_mlp.h"
+#include "kernels/convnext_mlp_second.h"
 #include "kernels/depthwise.h"
 #include "kernels/layer_norm.h"
 #include "kernels/layout.h"
@@ -29,8 +31,14 @@ constexpr Kernels<T> kernelsFor() {
   k.biasGeluScaled = biasGeluScaled<T>;
   k.sumAndDot = sumAndDot<T>;
   k.grnGeluBackward = grnGeluBackward<T>;
+  k.layerNormTangent = layerNormTangent<T>;
+  k.layerNormSecond = layerNormSecond<T>;
+  k.geluTangent = geluTangent<T>;
+  k.grnGeluSecond = grnGeluSecond<T>;
+  k.convert = convert<T>;
   k.addBias = addBias<T>;
   k.columnSums = columnSums<T>;
+  if constexpr (hasProduct<T>) k.product = product<T>;
   k.moments = moments<T>;
   k.scaleShiftAddRelu = scaleShiftAddRelu<T>;
   k.reluBackwardMoments = reluBackwardMoments<T>;

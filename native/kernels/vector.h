@@ -175,11 +175,13 @@ inline Vector exponential(Vector x) {
 struct Gelu {
   Vector value;
   Vector derivative;
+  Vector second;
 };
 
-// gelu(x) = x Φ(x) and its derivative Φ(x) + x φ(x), where Φ and φ are the distribution function and the density of the
-// standard normal distribution. Φ(-|x|) = e^(-x²/2) t P(t) with t = 1 / (1 + 0.28 |x|). P is the minimax polynomial of
-// its degree; its largest error in Φ is 1e-8, a sixth of float32's rounding error.
+// gelu(x) = x Φ(x), its derivative Φ(x) + x φ(x) and its second derivative (2 - x²) φ(x), where Φ and φ are the
+// distribution function and the density of the standard normal distribution. Φ(-|x|) = e^(-x²/2) t P(t) with t = 1 / (1
+// + 0.28 |x|). P is the minimax polynomial of its degree; its largest error in Φ is 1e-8, a sixth of float32's rounding
+// error.
 inline Gelu gelu(Vector x) {
   const Vector magnitude = (Vector)((Words)x & 0x7fffffff);
   const Vector density = exponential(x * x * -0.5f);
@@ -192,7 +194,8 @@ inline Gelu gelu(Vector x) {
   p = p * t + 0.1165209979f;
   const Vector tail = p * t * density;
   const Vector cumulative = select((Words)(x < splat(0)), tail, 1.0f - tail);
-  return {x * cumulative, cumulative + x * density * 0.398942280401f};
+  const Vector normal = density * 0.398942280401f;
+  return {x * cumulative, cumulative + x * normal, (2.0f - x * x) * normal};
 }
 
 }  // namespace KERNEL_VARIANT

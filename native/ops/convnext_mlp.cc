@@ -12,6 +12,7 @@
 #include <ATen/ops/gelu.h>
 #include <ATen/ops/layer_norm.h>
 #include <ATen/ops/linear.h>
+#include <ATen/ops/zeros_like.h>
 #include <torch/library.h>
 
 #include <algorithm>
@@ -27,7 +28,7 @@ using at::Tensor;
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
-// The same with libtorch's operators, for the double backward.
+// The same with libtorch's operators, for the derivatives that have no kernel.
 Tensor composed(const Tensor& x, const Tensor& residual, const MlpParameters& p, const MlpEps& eps) {
   const auto cast = [&](const Tensor& t) { return t.to(x.scalar_type()); };
   const Tensor normed =
@@ -41,6 +42,66 @@ Tensor composed(const Tensor& x, const Tensor& residual, const MlpParameters& p,
   return residual + at::linear(cast(scaled), cast(p[kFc2Weight]), cast(p[kFc2Bias]));
 }
 
+// The parameters among saved or given tensors, from index `first` on.
+MlpParameters parametersOf(const variable_list& from, int64_t first) {
+  MlpParameters p;
+  std::copy_n(from.begin() + first, kMlpParameters, p.begin());
+  return p;
+}
+
+void saveEps(AutogradContext* context, const MlpEps& eps) {
+  context->saved_data["normEps"] = eps.norm;
+  context->saved_data["grnEps"] = eps.grn;
+}
+
+MlpEps savedEps(AutogradContext* context) {
+  return {context->saved_data["normEps"].toDouble(), context->saved_data["grnEps"].toDouble()};
+}
+
+// Whether a gradient with respect to a parameter is wanted; the inputs from index `first` on are the parameters.
+bool needsParameters(AutogradContext* context, size_t first) {
+  for (size_t i = 0; i < kMlpParameters; ++i)
+    if (context->needs_input_grad(first + i)) return true;
+  return false;
+}
+
+// dx = the gradient with respect to x for the output gradient dout, which can be differentiated again.
+struct MlpInputGradient : torch::autograd::Function<MlpInputGradient> {
+  static Tensor forward(AutogradContext* context, const Tensor& x, const Tensor& dout, const Tensor& normWeight,
+                        const Tensor& normBias, const Tensor& fc1Weight, const Tensor& fc1Bias, const Tensor& grnWeight,
+                        const Tensor& grnBias, const Tensor& fc2Weight, const Tensor& fc2Bias, const Tensor& norms,
+                        double normEps, double grnEps) {
+    const MlpParameters p{normWeight, normBias, fc1Weight, fc1Bias, grnWeight, grnBias, fc2Weight, fc2Bias};
+    variable_list saved{x, dout, norms};
+    saved.insert(saved.end(), p.begin(), p.end());
+    context->save_for_backward(saved);
+    saveEps(context, {normEps, grnEps});
+    return mlpBackward(x, norms, dout, p, {normEps, grnEps}, /*ofParameters=*/false)[0];
+  }
+
+  static variable_list backward(AutogradContext* context, const variable_list& gradients) {
+    const variable_list saved = context->get_saved_variables();
+    const MlpParameters p = parametersOf(saved, 3);
+    const MlpEps eps = savedEps(context);
+    variable_list result;
+    if (at::GradMode::is_enabled()) {
+      variable_list inputs{saved[0], saved[1]};
+      inputs.insert(inputs.end(), p.begin(), p.end());
+      result = gradientsWithGraph(context, inputs, gradients[0], [&](const variable_list& of) {
+        // The gradient is linear in dout, so that it depends on x even if x needs no gradient here.
+        const Tensor x = of[0].requires_grad() ? of[0] : of[0].detach().requires_grad_();
+        const Tensor out = composed(x, at::zeros_like(x), parametersOf(of, 2), eps);
+        return torch::autograd::grad({out}, {x}, {of[1]}, /*retain_graph=*/true, /*create_graph=*/true)[0];
+      });
+    } else {
+      const Tensor z = gradients[0].to(saved[0].scalar_type()).contiguous();
+      result = mlpSecond(saved[0], saved[2], saved[1], z, p, eps, needsParameters(context, 2));
+    }
+    result.resize(result.size() + 3);  // norms and both eps have no gradient
+    return result;
+  }
+};
+
 struct ConvNextMlp : torch::autograd::Function<ConvNextMlp> {
   static Tensor forward(AutogradContext* context, const Tensor& x, const Tensor& residual, const Tensor& normWeight,
                         const Tensor& normBias, const Tensor& fc1Weight, const Tensor& fc1Bias, const Tensor& grnWeight,
@@ -53,8 +114,7 @@ struct ConvNextMlp : torch::autograd::Function<ConvNextMlp> {
     variable_list saved{x, residual, norms};
     saved.insert(saved.end(), p.begin(), p.end());
     context->save_for_backward(saved);
-    context->saved_data["normEps"] = normEps;
-    context->saved_data["grnEps"] = grnEps;
+    saveEps(context, eps);
     return out;
   }
 
@@ -62,22 +122,28 @@ struct ConvNextMlp : torch::autograd::Function<ConvNextMlp> {
     const variable_list saved = context->get_saved_variables();
     const Tensor& x = saved[0];
     const Tensor& residual = saved[1];
-    MlpParameters p;
-    std::copy_n(saved.begin() + 3, kMlpParameters, p.begin());
-    const MlpEps eps{context->saved_data["normEps"].toDouble(), context->saved_data["grnEps"].toDouble()};
-    if (at::GradMode::is_enabled()) {
+    const MlpParameters p = parametersOf(saved, 3);
+    const MlpEps eps = savedEps(context);
+    const bool ofParameters = needsParameters(context, 2);
+    const Tensor dout = gradients[0].to(x.scalar_type()).contiguous();
+    if (at::GradMode::is_enabled() && ofParameters) {
       variable_list inputs{x, residual};
       inputs.insert(inputs.end(), p.begin(), p.end());
       variable_list result = gradientsWithGraph(context, inputs, gradients[0], [&](const variable_list& of) {
-        MlpParameters aliases;
-        std::copy_n(of.begin() + 2, kMlpParameters, aliases.begin());
-        return composed(of[0], of[1], aliases, eps);
+        return composed(of[0], of[1], parametersOf(of, 2), eps);
       });
       result.resize(result.size() + 2);  // normEps and grnEps have no gradient
       return result;
     }
-    const Tensor dout = gradients[0].contiguous();
-    variable_list result = mlpBackward(x, saved[2], dout, p, eps);
+    variable_list result;
+    if (at::GradMode::is_enabled()) {
+      result = {MlpInputGradient::apply(x, dout, p[kNormWeight], p[kNormBias], p[kFc1Weight], p[kFc1Bias],
+                                        p[kGrnWeight], p[kGrnBias], p[kFc2Weight], p[kFc2Bias], saved[2], eps.norm,
+                                        eps.grn)};
+      result.resize(1 + kMlpParameters);
+    } else {
+      result = mlpBackward(x, saved[2], dout, p, eps, ofParameters);
+    }
     result.insert(result.begin() + 1, dout);
     result.resize(result.size() + 2);  // normEps and grnEps have no gradient
     return result;
@@ -89,6 +155,8 @@ void expectMlp(const Tensor& x, const Tensor& residual, const Tensor& fc1, const
          "x and residual must be of one shape (N, H, W, C), got ", x.sizes(), " and ", residual.sizes());
   expect(x.scalar_type() == residual.scalar_type() && hasProducts(x.scalar_type()), FailureKind::kDtype, "dtype ",
          x.scalar_type(), " has no small matrix products with this processor and libtorch");
+  expect(x.scalar_type() == at::kFloat || x.size(3) % 2 == 0, FailureKind::kShape,
+         "x must have an even number of channels in bfloat16, got ", x.size(3));
   expect(fc1.dim() == 2 && fc2.dim() == 2 && fc1.size(1) == x.size(3) && fc2.size(1) == fc1.size(0) &&
              fc2.size(0) == x.size(3),
          FailureKind::kShape, "weights of shape ", fc1.sizes(), " and ", fc2.sizes(), " do not fit x of shape ",

@@ -1,4 +1,4 @@
-// The parameters and the two passes of the MLP of a ConvNeXt-V2 block. convnext_mlp_forward.cc has the formula.
+// The parameters and the passes of the MLP of a ConvNeXt-V2 block. convnext_mlp_forward.cc has the formula.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -32,9 +32,15 @@ struct MlpEps {
 at::Tensor mlpForward(const at::Tensor& x, const at::Tensor& residual, const MlpParameters& parameters,
                       const MlpEps& eps, const at::Tensor& norms);
 
-// The gradient with respect to x, and those with respect to the parameters in the order of MlpParameter. The gradient
-// with respect to the residual is `dout`.
+// The gradient with respect to x, and those with respect to the parameters in the order of MlpParameter, which are
+// undefined if `ofParameters` is false. The gradient with respect to the residual is `dout`.
 std::vector<at::Tensor> mlpBackward(const at::Tensor& x, const at::Tensor& norms, const at::Tensor& dout,
-                                    const MlpParameters& parameters, const MlpEps& eps);
+                                    const MlpParameters& parameters, const MlpEps& eps, bool ofParameters);
+
+// The second derivative: dx = mlpBackward(x, dout) has the gradient z, of x's shape and dtype. Returns the gradients
+// with respect to x, to dout, and to the parameters; the latter are undefined if `ofParameters` is false.
+std::vector<at::Tensor> mlpSecond(const at::Tensor& x, const at::Tensor& norms, const at::Tensor& dout,
+                                  const at::Tensor& z, const MlpParameters& parameters, const MlpEps& eps,
+                                  bool ofParameters);
 
 }  // namespace batch_cam

@@ -5,7 +5,6 @@
 //   dg = u s + g k,  k_c = (weight_c D_c / m - sum over c' of (weight_c' D_c' n_c') / (H m²)) / n_c,
 //   dweight_grn = n / m D,  dbias_grn = sum over pixels of u,  dh = dg gelu'(h).
 #include <ATen/ops/empty_like.h>
-#include <ATen/ops/zeros.h>
 
 #include <algorithm>
 #include <cmath>
@@ -23,26 +22,8 @@ namespace {
 using at::Tensor;
 using namespace mlp;
 
-// The gradients with respect to the parameters, as sums of one thread.
-struct ParameterSums {
-  explicit ParameterSums(const Sizes& sizes)
-      : normWeight(sizes.channels),
-        normBias(sizes.channels),
-        fc1Weight(sizes.channels * sizes.hidden),
-        fc1Bias(sizes.hidden),
-        grnWeight(sizes.hidden),
-        grnBias(sizes.hidden),
-        fc2Weight(sizes.channels * sizes.hidden),
-        fc2Bias(sizes.channels) {}
-  // Both weights' gradients are (channels, hidden); for fc1 that is the transpose of the weight.
-  Buffer<float> normWeight, normBias, fc1Weight, fc1Bias, grnWeight, grnBias, fc2Weight, fc2Bias;
-
-  std::array<Buffer<float>*, kMlpParameters> all() {
-    return {&normWeight, &normBias, &fc1Weight, &fc1Bias, &grnWeight, &grnBias, &fc2Weight, &fc2Bias};
-  }
-};
-
-// One backward pass. It computes the hidden layer again.
+// One backward pass. It computes the hidden layer again. If `ofParameters` is false, it computes the gradient with
+// respect to x alone, without the products of the weights' gradients.
 template <typename T>
 struct Backward {
   const Sizes sizes;
@@ -51,17 +32,19 @@ struct Backward {
   const Tensor& x;
   const Tensor& norms;
   const Tensor& dout;
+  const bool ofParameters;
   const Tensor fc1, fc1Back, fc2Back;
   const Tensor dx;
 
   Backward(const Tensor& input, const Tensor& norms_, const Tensor& gradient, const MlpParameters& parameters,
-           const MlpEps& given)
+           const MlpEps& given, bool withParameters)
       : sizes(input, parameters[kFc1Weight]),
         p(parameters),
         eps(given),
         x(input),
         norms(norms_),
         dout(gradient),
+        ofParameters(withParameters),
         fc1(rightOperand<T>(parameters[kFc1Weight].t())),
         fc1Back(rightOperand<T>(parameters[kFc1Weight])),
         fc2Back(rightOperand<T>(parameters[kFc2Weight])),
@@ -69,7 +52,7 @@ struct Backward {
 
   // A thread's buffers for one group of samples.
   struct Buffers {
-    Buffers(const Sizes& sizes, int64_t rows)
+    Buffers(const Sizes& sizes, int64_t samples, int64_t rows)
         : normed(rows * sizes.channels),
           transposedRows(rows * sizes.channels),
           g(rows * sizes.hidden),
@@ -77,8 +60,8 @@ struct Backward {
           pairs(rows * sizes.hidden),
           hidden(rows * sizes.hidden),
           statistics(2 * rows),
-          scale(sizes.hidden),
-          coefficient(sizes.hidden),
+          scale(samples * sizes.hidden),
+          coefficient(samples * sizes.hidden),
           dot(sizes.hidden) {}
     Buffer<T> normed, transposedRows, g, derivative, pairs;
     Buffer<float> hidden, statistics, scale, coefficient, dot;
@@ -99,18 +82,22 @@ struct Backward {
     product({narrow.rows, sizes.hidden, sizes.channels}, b.normed.data(), sizes.channels, dataOf<T>(fc1),
             b.hidden.data(), false);
     recomputeHidden(first, count, b);
-    transposeForProduct(narrow, gradient, even, b.transposedRows.data());
-    product({sizes.channels, sizes.hidden, narrow.rows}, b.transposedRows.data(), even, b.pairs.data(),
-            sums.fc2Weight.data(), true);
-    kernel.columnSums(narrow, gradient, sums.fc2Bias.data());
+    if (ofParameters) {
+      transposeForProduct(narrow, gradient, even, b.transposedRows.data());
+      product({sizes.channels, sizes.hidden, narrow.rows}, b.transposedRows.data(), even, b.pairs.data(),
+              sums.fc2Weight.data(), true);
+      kernel.columnSums(narrow, gradient, sums.fc2Bias.data());
+    }
 
     // The gradient with respect to the hidden layer, through GRN and GELU, and with respect to fc1's weight.
     product({narrow.rows, sizes.hidden, sizes.channels}, gradient, sizes.channels, dataOf<T>(fc2Back), b.hidden.data(),
             false);
     backwardGrnAndGelu(first, count, b, sums);
-    transposeForProduct<T>(narrow, b.normed.data(), even, b.transposedRows.data());
-    product({sizes.channels, sizes.hidden, narrow.rows}, b.transposedRows.data(), even, b.pairs.data(),
-            sums.fc1Weight.data(), true);
+    if (ofParameters) {
+      transposeForProduct<T>(narrow, b.normed.data(), even, b.transposedRows.data());
+      product({sizes.channels, sizes.hidden, narrow.rows}, b.transposedRows.data(), even,
+              rightOperandOf(b.derivative.data(), b.pairs.data()), sums.fc1Weight.data(), true);
+    }
 
     // The gradient with respect to the norm's input.
     product({narrow.rows, sizes.channels, sizes.hidden}, b.derivative.data(), sizes.hidden, dataOf<T>(fc1Back),
@@ -122,18 +109,12 @@ struct Backward {
   // From the first product, in b.hidden: GELU to b.g, its derivative to b.derivative, and the result of GRN, as the
   // right operand of a product, to b.pairs.
   void recomputeHidden(int64_t first, int64_t count, Buffers& b) const {
-    const Extent part{sizes.pixels, sizes.hidden};
-    for (int64_t sample = 0; sample < count; ++sample) {
-      scaleOf(first + sample, b);
-      const int64_t at = sample * sizes.pixels * sizes.hidden;
-      kernelsOf<T>().biasGeluScaled(part, b.hidden.data() + at, floats(p[kFc1Bias]), b.scale.data(),
-                                    floats(p[kGrnBias]), b.g.data() + at, b.derivative.data() + at,
-                                    b.pairs.data() + at);
-    }
-  }
-
-  float scaleOf(int64_t sample, Buffers& b) const {
-    return scalesOf(sizes, floats(norms) + sample * sizes.hidden, floats(p[kGrnWeight]), eps.grn, b.scale.data());
+    for (int64_t sample = 0; sample < count; ++sample)
+      scalesOf(sizes, floats(norms) + (first + sample) * sizes.hidden, floats(p[kGrnWeight]), eps.grn,
+               b.scale.data() + sample * sizes.hidden);
+    kernelsOf<T>().biasGeluScaled({count * sizes.pixels, sizes.hidden}, sizes.pixels, b.hidden.data(),
+                                  floats(p[kFc1Bias]), b.scale.data(), floats(p[kGrnBias]), b.g.data(),
+                                  b.derivative.data(), b.pairs.data());
   }
 
   // From the gradient with respect to the result of GRN, in b.hidden, to the gradient with respect to the result of the
@@ -145,9 +126,10 @@ struct Backward {
     for (int64_t sample = 0; sample < count; ++sample) {
       const int64_t at = sample * sizes.pixels * sizes.hidden;
       const float* energy = floats(norms) + (first + sample) * sizes.hidden;
+      float* const coefficient = b.coefficient.data() + sample * sizes.hidden;
       std::fill(b.dot.begin(), b.dot.end(), 0.0f);
       kernel.sumAndDot(part, b.hidden.data() + at, b.g.data() + at, sums.grnBias.data(), b.dot.data());
-      const float denominator = scaleOf(first + sample, b);
+      const float denominator = denominatorOf(sizes, energy, eps.grn);
       double common = 0;
       for (int64_t c = 0; c < sizes.hidden; ++c) {
         sums.grnWeight[c] += energy[c] / denominator * b.dot[c];
@@ -155,17 +137,15 @@ struct Backward {
       }
       const float shared = static_cast<float>(common / (static_cast<double>(sizes.hidden) * denominator * denominator));
       for (int64_t c = 0; c < sizes.hidden; ++c)
-        b.coefficient[c] = energy[c] == 0 ? 0 : (weight[c] * b.dot[c] / denominator - shared) / energy[c];
-      kernel.grnGeluBackward(part, b.hidden.data() + at, b.g.data() + at, b.scale.data(), b.coefficient.data(),
-                             b.derivative.data() + at, b.pairs.data() + at, sums.fc1Bias.data());
+        coefficient[c] = energy[c] == 0 ? 0 : (weight[c] * b.dot[c] / denominator - shared) / energy[c];
     }
+    kernel.grnGeluBackward({count * sizes.pixels, sizes.hidden}, sizes.pixels, b.hidden.data(), b.g.data(),
+                           b.scale.data(), b.coefficient.data(), b.derivative.data(), b.pairs.data(),
+                           sums.fc1Bias.data());
   }
 
   std::vector<Tensor> run() const {
-    // In bfloat16 rows are interleaved in pairs, and a pair must not contain rows of two samples. Samples with an odd
-    // number of pixels are therefore computed one by one.
-    const bool odd = sizeof(T) == 2 && sizes.pixels % 2 == 1;
-    const int64_t group = odd ? 1 : sizes.group(sizeof(float) + 3 * sizeof(T));
+    const int64_t group = sizes.group(sizeof(float) + 3 * sizeof(T));
     const int64_t groups = (sizes.samples + group - 1) / group;
     const int64_t rows = group * sizes.pixels + 1;
     std::vector<std::unique_ptr<ParameterSums>> perThread(at::get_num_threads());
@@ -173,28 +153,16 @@ struct Backward {
       const ProductScope scope;
       auto& sums = perThread[at::get_thread_num()];
       if (!sums) sums = std::make_unique<ParameterSums>(sizes);
-      Buffers buffers(sizes, rows);
+      Buffers buffers(sizes, group, rows);
       for (int64_t i = begin; i < end; ++i)
         computeGroup(i * group, std::min(group, sizes.samples - i * group), rows, buffers, *sums);
     });
-    return total(perThread);
-  }
-
-  // The sums of all threads. fc1's gradient is transposed to the layout of its weight.
-  std::vector<Tensor> total(const std::vector<std::unique_ptr<ParameterSums>>& perThread) const {
-    std::vector<Tensor> gradients(kMlpParameters);
-    for (int i = 0; i < kMlpParameters; ++i) {
-      const bool isTransposed = i == kFc1Weight;
-      const Tensor sum =
-          at::zeros(isTransposed ? at::IntArrayRef({sizes.channels, sizes.hidden}) : p[i].sizes(), at::kFloat);
-      for (const auto& sums : perThread) {
-        if (!sums) continue;
-        const Buffer<float>& own = *sums->all()[i];
-        float* to = dataOf<float>(sum);
-        for (size_t k = 0; k < own.size(); ++k) to[k] += own[k];
-      }
-      gradients[i] = isTransposed ? sum.t().contiguous() : sum;
+    std::vector<Tensor> gradients{dx};
+    if (ofParameters) {
+      const std::vector<Tensor> totals = totalsOf(sizes, perThread);
+      gradients.insert(gradients.end(), totals.begin(), totals.end());
     }
+    gradients.resize(1 + kMlpParameters);
     return gradients;
   }
 };
@@ -202,13 +170,9 @@ struct Backward {
 }  // namespace
 
 std::vector<Tensor> mlpBackward(const Tensor& x, const Tensor& norms, const Tensor& dout,
-                                const MlpParameters& parameters, const MlpEps& eps) {
-  return dispatchDtype(x, [&](auto value) {
-    const Backward<decltype(value)> pass(x, norms, dout, parameters, eps);
-    std::vector<Tensor> gradients = pass.run();
-    gradients.insert(gradients.begin(), pass.dx);
-    return gradients;
-  });
+                                const MlpParameters& parameters, const MlpEps& eps, bool ofParameters) {
+  return dispatchDtype(
+      x, [&](auto value) { return Backward<decltype(value)>(x, norms, dout, parameters, eps, ofParameters).run(); });
 }
 
 }  // namespace batch_cam

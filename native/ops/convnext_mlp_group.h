@@ -1,14 +1,21 @@
-// Functions that both passes of the ConvNeXt-V2 MLP use: they divide a batch into groups of samples, prepare operands
-// of products, and compute the scales of GRN. Only convnext_mlp_*.cc include this file.
+// What the passes of the ConvNeXt-V2 MLP have in common: they divide a batch into groups of samples, prepare operands
+// of products, compute the scales of GRN, and add up the gradients of the parameters. Only convnext_mlp_*.cc include
+// this file.
 #pragma once
 
 #include <ATen/Parallel.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/empty.h>
+#include <ATen/ops/zeros.h>
 
 #include <algorithm>
+#include <array>
+#include <memory>
+#include <vector>
 
 #include "kernels/table.h"
+#include "memory/aligned_buffer.h"
+#include "ops/convnext_mlp.h"
 #include "ops/dtypes.h"
 
 namespace batch_cam {
@@ -51,13 +58,60 @@ Tensor rightOperand(const Tensor& matrix) {
   return packed;
 }
 
-// scale = 1 + weight R of one sample, with R = norms / (mean(norms) + eps). Returns mean(norms) + eps.
-inline float scalesOf(const Sizes& sizes, const float* norms, const float* weight, double eps, float* scale) {
+// The right operand of a product among the two copies of a matrix that the kernels write: by rows, and in the layout of
+// interleavePairs, which in float32 is the same and is not written.
+inline const float* rightOperandOf(const float* rows, const float*) { return rows; }
+inline const BFloat16* rightOperandOf(const BFloat16*, const BFloat16* pairs) { return pairs; }
+
+// mean(norms) + eps of one sample.
+inline float denominatorOf(const Sizes& sizes, const float* norms, double eps) {
   double sum = 0;
   for (int64_t c = 0; c < sizes.hidden; ++c) sum += norms[c];
-  const float denominator = static_cast<float>(sum / static_cast<double>(sizes.hidden) + eps);
+  return static_cast<float>(sum / static_cast<double>(sizes.hidden) + eps);
+}
+
+// scale = 1 + weight R of one sample, with R = norms / (mean(norms) + eps).
+inline void scalesOf(const Sizes& sizes, const float* norms, const float* weight, double eps, float* scale) {
+  const float denominator = denominatorOf(sizes, norms, eps);
   for (int64_t c = 0; c < sizes.hidden; ++c) scale[c] = 1.0f + weight[c] * norms[c] / denominator;
-  return denominator;
+}
+
+// The gradients with respect to the parameters, as sums of one thread.
+struct ParameterSums {
+  explicit ParameterSums(const Sizes& sizes)
+      : normWeight(sizes.channels),
+        normBias(sizes.channels),
+        fc1Weight(sizes.channels * sizes.hidden),
+        fc1Bias(sizes.hidden),
+        grnWeight(sizes.hidden),
+        grnBias(sizes.hidden),
+        fc2Weight(sizes.channels * sizes.hidden),
+        fc2Bias(sizes.channels) {}
+  // Both weights' gradients are (channels, hidden); for fc1 that is the transpose of the weight.
+  Buffer<float> normWeight, normBias, fc1Weight, fc1Bias, grnWeight, grnBias, fc2Weight, fc2Bias;
+
+  std::array<Buffer<float>*, kMlpParameters> all() {
+    return {&normWeight, &normBias, &fc1Weight, &fc1Bias, &grnWeight, &grnBias, &fc2Weight, &fc2Bias};
+  }
+};
+
+// The sums of all threads, in the order of MlpParameter and the shapes of the parameters.
+inline std::vector<Tensor> totalsOf(const Sizes& sizes, const std::vector<std::unique_ptr<ParameterSums>>& perThread) {
+  std::vector<Tensor> gradients(kMlpParameters);
+  for (int i = 0; i < kMlpParameters; ++i) {
+    Tensor sum;
+    for (const auto& sums : perThread) {
+      if (!sums) continue;
+      const Buffer<float>& own = *sums->all()[i];
+      if (!sum.defined()) sum = at::zeros({static_cast<int64_t>(own.size())}, at::kFloat);
+      float* const to = dataOf<float>(sum);
+      for (size_t k = 0; k < own.size(); ++k) to[k] += own[k];
+    }
+    if (i == kFc1Weight) sum = sum.view({sizes.channels, sizes.hidden}).t().contiguous();
+    if (i == kFc2Weight) sum = sum.view({sizes.channels, sizes.hidden});
+    gradients[i] = sum;
+  }
+  return gradients;
 }
 
 }  // namespace mlp

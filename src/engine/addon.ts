@@ -111,7 +111,7 @@ export interface NativeCapabilities {
   mkldnn: boolean;
   mkl: boolean;
   gloo: boolean;
-  /** Whether oneDNN supports products of small matrices for a dtype; `convnext_mlp` needs them. */
+  /** Whether there are products of small matrices for a dtype; `convnext_mlp` needs them. */
   productsFloat32: boolean;
   productsBfloat16: boolean;
 }

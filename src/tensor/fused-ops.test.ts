@@ -15,10 +15,35 @@ function measured(run: (inputs: Tensor[]) => Tensor, inputs: Tensor[]): Tensor[]
   return [y, ...gradients, ...second.filter((t) => t !== null)];
 }
 
+/**
+ * The gradient with respect to the first input alone, as maps of an earlier layer need it, its derivatives with respect to all inputs and
+ * the incoming gradient; and for float32 third derivatives, because those of bfloat16 have lost most of their digits.
+ */
+function measuredByFirst(run: (inputs: Tensor[]) => Tensor, inputs: Tensor[], third = true): Tensor[] {
+  const leaves = inputs.map(fresh);
+  const y = run(leaves);
+  manualSeed(6);
+  const direction = (t: Tensor) => randn(t.sizes).to(t.dtype);
+  const dy = fresh(direction(y));
+  const [dx] = grad(y, leaves.slice(0, 1), { gradOutputs: [dy], createGraph: true }) as [Tensor];
+  const options = { gradOutputs: [direction(dx)], allowUnused: true };
+  const second = grad(dx, [...leaves, dy], { ...options, retainGraph: true });
+  if (!third) return [dx, ...second].filter((t) => t !== null);
+  const [again] = grad(dx, leaves.slice(0, 1), { ...options, createGraph: true }) as [Tensor];
+  const last = grad(again, [...leaves, dy], { gradOutputs: [direction(dx)], allowUnused: true });
+  return [dx, ...second, ...last].filter((t) => t !== null);
+}
+
 /** The largest relative error of a kernel's results, compared with the same formula in float64. */
-function furthest(inputs: Tensor[], kernel: (inputs: Tensor[]) => Tensor, formula: (inputs: Tensor[]) => Tensor) {
-  const found = measured(kernel, inputs);
-  const wanted = measured(formula, inputs.map(double));
+function furthest(
+  inputs: Tensor[],
+  kernel: (inputs: Tensor[]) => Tensor,
+  formula: (inputs: Tensor[]) => Tensor,
+  results: typeof measuredByFirst = measured,
+) {
+  const third = (inputs[0] as Tensor).dtype === "float32";
+  const found = results(kernel, inputs, third);
+  const wanted = results(formula, inputs.map(double), third);
   expect(found.length).toBe(wanted.length);
   return Math.max(...found.map((t, i) => apart(t, wanted[i] as Tensor)));
 }
@@ -77,20 +102,42 @@ describe("convNextMlp", () => {
     const hidden = 4 * channels;
     const maps = [samples, height, width, channels];
     const weights = [[channels], [channels], [hidden, channels], [hidden], [hidden], [hidden], [channels, hidden]];
-    return [maps, maps, ...weights, [channels]].map((sizes) => randn(sizes));
+    const inputs = [maps, maps, ...weights, [channels]].map((sizes) => randn(sizes));
+    inputs[4]?.mul_(channels ** -0.5);
+    return inputs;
   };
 
   it.each([
     { samples: 1, size: [3, 3], channels: 6 },
     { samples: 5, size: [4, 6], channels: 24 },
+    { samples: 7, size: [3, 3], channels: 20 },
+    { samples: 9, size: [1, 1], channels: 10 },
   ] as const)("has float64's values, gradients and second derivatives: $samples of $size x $channels", (shape) => {
     manualSeed(4);
     const inputs = inputsOf(shape.samples, shape.size, shape.channels);
-    if (hasConvNextMlp("float32")) expect(furthest(inputs, kernel, formula)).toBeLessThan(1e-5);
+    if (hasConvNextMlp("float32"))
+      for (const results of [measured, measuredByFirst])
+        expect(furthest(inputs, kernel, formula, results)).toBeLessThan(1e-5);
     if (!hasConvNextMlp("bfloat16")) return;
     // The same bound as for whole networks of this block in nn/fused-training.test.ts.
     const [x, residual, ...weights] = inputs as [Tensor, Tensor, ...Tensor[]];
-    expect(furthest([x.to("bfloat16"), residual.to("bfloat16"), ...weights], kernel, formula)).toBeLessThan(6e-2);
+    const rounded = [x.to("bfloat16"), residual.to("bfloat16"), ...weights];
+    for (const results of [measured, measuredByFirst])
+      expect(furthest(rounded, kernel, formula, results)).toBeLessThan(6e-2);
+  });
+
+  it.skipIf(!hasConvNextMlp("float32"))("gives channels that are zero at every pixel no gradient by their norm", () => {
+    manualSeed(4);
+    const inputs = inputsOf(2, [3, 5], 8);
+    (inputs[5] as Tensor).narrow(0, 0, 9).fill_(-1000); // gelu is zero there, and so is the norm
+    for (const results of [measured, measuredByFirst])
+      for (const t of results(kernel, inputs)) expect(t.isfinite().all().item()).toBe(1);
+  });
+
+  it.skipIf(!hasConvNextMlp("bfloat16"))("refuses an odd number of channels in bfloat16", () => {
+    const [x, residual, ...weights] = inputsOf(1, [2, 2], 5) as [Tensor, Tensor, ...Tensor[]];
+    const run = () => convNextMlp(x.to("bfloat16"), residual.to("bfloat16"), weightsOf(weights));
+    expect(run).toThrow(/x must have an even number of channels in bfloat16, got 5/);
   });
 
   it.skipIf(!hasConvNextMlp("float32"))("refuses weights that do not fit the maps", () => {

@@ -15,7 +15,7 @@ export interface ConvNextMlpWeights {
   fc2: { weight: Tensor; bias: Tensor };
 }
 
-/** Whether oneDNN supports products of small matrices, which `convNextMlp` needs, for a dtype on this processor. */
+/** Whether there are products of small matrices, which `convNextMlp` needs, for a dtype on this processor. */
 const { productsFloat32, productsBfloat16 } = native.capabilities();
 
 /** The dtype in which a fused kernel processes x: that of autocast, or otherwise that of x; null if the kernels do not support it. */
@@ -24,9 +24,9 @@ export function fusedDtype(x: Tensor): "float32" | "bfloat16" | null {
   return dtype === "float32" || dtype === "bfloat16" ? dtype : null;
 }
 
-/** Whether `convNextMlp` supports a dtype on this processor. */
-export const hasConvNextMlp = (dtype: "float32" | "bfloat16"): boolean =>
-  dtype === "float32" ? productsFloat32 : productsBfloat16;
+/** Whether `convNextMlp` supports a dtype on this processor for maps of so many channels, which are multiplied in pairs in bfloat16. */
+export const hasConvNextMlp = (dtype: "float32" | "bfloat16", channels = 2): boolean =>
+  dtype === "float32" ? productsFloat32 : productsBfloat16 && channels % 2 === 0;
 
 /**
  * residual + fc2(grn(gelu(fc1(norm(x))))) over the channels of x (N, H, W, C), float32 or bfloat16; weights float32. The hidden

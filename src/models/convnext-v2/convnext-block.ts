@@ -96,7 +96,8 @@ export class ConvNextBlock extends Module {
   #inTwoKernels(pixels: Tensor): Tensor | null {
     const { conv_dw, norm, mlp, drop_path } = this;
     const dtype = fusedDtype(pixels);
-    if (dtype === null || !hasConvNextMlp(dtype) || !wantsFused() || pixels.numel === 0) return null;
+    if (dtype === null || !hasConvNextMlp(dtype, conv_dw.inChannels) || !wantsFused() || pixels.numel === 0)
+      return null;
     if (!isPlain(conv_dw, Conv2d) || !isPlain(norm, LayerNorm) || !mlp.isFusable()) return null;
     const { bias, weight } = conv_dw;
     if (bias === null || weight.dtype !== "float32" || pixels.sizes[3] !== conv_dw.inChannels) return null;
