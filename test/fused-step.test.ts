@@ -44,7 +44,7 @@ function expectedKernels(level: string, network: string, amp: boolean): string[]
     "simple-cnn": ["conv_relu", "flat_linear", ...convolved],
     "simple-cnn, pooled": ["conv_relu", ...convolved],
     resnet18: ["batch_norm_act", "convolution", ...convolved],
-    convnextv2_atto: hasBlock(level, amp) ? ["convnext_mlp", "depthwise_conv"] : [],
+    convnextv2_atto: ["layer_norm", ...(hasBlock(level, amp) ? ["convnext_mlp", "depthwise_conv"] : [])],
   }[network] as string[];
   return [...shared, ...own].sort();
 }

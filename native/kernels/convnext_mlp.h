@@ -22,11 +22,12 @@ inline void storeExtraPair(Extent extent, int64_t row, int64_t c, const RowPair&
 }
 
 // GRN needs the norm of each channel, so that the squares are summed in the same pass.
+template <typename T>
 void biasGeluSquares(Extent extent, float* h, const float* bias, float* squares) {
   const int64_t channels = extent.channels;
   for (int64_t row = 0; row < extent.rows; ++row, h += channels) {
     forEachVector(channels, [&](int64_t c, int64_t lanes) {
-      const Vector g = gelu(load(h + c, lanes) + load(bias + c, lanes)).value;
+      const Vector g = gelu(load(h + c, lanes) + load(bias + c, lanes), T{}).value;
       store(h + c, g, lanes);
       store(squares + c, load(squares + c, lanes) + g * g, lanes);
     });
@@ -54,7 +55,7 @@ void biasGeluScaled(Extent extent, int64_t pixels, const float* h, const float* 
       const Vector b = load(bias + c, lanes), offset = load(shift + c, lanes);
       const auto one = [&](int64_t of) {
         const int64_t at = of * channels + c;
-        const Gelu made = gelu(load(h + at, lanes) + b);
+        const Gelu made = gelu(load(h + at, lanes) + b, T{});
         store(g + at, made.value, lanes);
         store(derivative + at, made.derivative, lanes);
         return made.value * load(scale + of / pixels * channels + c, lanes) + offset;

@@ -20,7 +20,7 @@ void geluTangent(Extent extent, const float* bias, const float* u, float* h, flo
   for (int64_t row = 0; row < extent.rows; ++row) {
     forEachVector(channels, [&](int64_t c, int64_t lanes) {
       const int64_t at = row * channels + c;
-      const Gelu made = gelu(load(h + at, lanes) + load(bias + c, lanes));
+      const Gelu made = gelu(load(h + at, lanes) + load(bias + c, lanes), T{});
       const Vector direction = load(dh + at, lanes), gradient = load(u + at, lanes);
       const Vector dg = made.derivative * direction;
       store(h + at, made.value, lanes);
@@ -75,6 +75,11 @@ void grnGeluSecond(Extent extent, int64_t pixels, const MlpSecond<T>& of, float*
 
 template <typename T>
 void convert(int64_t count, const float* from, T* to) {
+  forEachVector(count, [&](int64_t i, int64_t lanes) { store(to + i, load(from + i, lanes), lanes); });
+}
+
+template <typename T>
+void widen(int64_t count, const T* from, float* to) {
   forEachVector(count, [&](int64_t i, int64_t lanes) { store(to + i, load(from + i, lanes), lanes); });
 }
 

@@ -1,7 +1,8 @@
 // Layer norm over the channels of each row: xhat = (x - mean) rstd with rstd = 1 / sqrt(variance + eps), and
 // out = xhat weight + bias. The gradient, with g = dy weight: dx = rstd (g - mean(g) - xhat mean(g xhat)).
 //
-// Caller: ops/convnext_mlp_*.cc, which needs the norm as the first step of a block that stays in the cache.
+// Callers: ops/convnext_mlp_*.cc, which needs the norm as the first step of a block that stays in the cache, and
+// ops/layer_norm.cc.
 // The variance is the mean of (x - mean)², from a second pass over the row, which is in the first-level cache by then.
 #pragma once
 
@@ -22,10 +23,7 @@ void layerNorm(Extent extent, const T* x, const LayerNormWeights& norm, T* out, 
     Vector squares{};
     forEachVector(channels, [&](int64_t c, int64_t lanes) {
       const Vector distance = load(x + c, lanes) - centre;
-      Vector square = distance * distance;
-      if (lanes < kLanes)
-        for (int64_t i = lanes; i < kLanes; ++i) square[i] = 0;
-      squares += square;
+      squares += firstOf(distance * distance, lanes);
     });
     const float scale = 1.0f / __builtin_sqrtf(laneSum(squares) / static_cast<float>(channels) + norm.eps);
     mean[row] = centre;
@@ -37,8 +35,8 @@ void layerNorm(Extent extent, const T* x, const LayerNormWeights& norm, T* out, 
   }
 }
 
-template <typename T>
-void layerNormBackward(Extent extent, const T* x, const float* dy, const float* mean, const float* rstd,
+template <typename T, typename D>
+void layerNormBackward(Extent extent, const T* x, const D* dy, const float* mean, const float* rstd,
                        const float* weight, T* dx, float* dweight, float* dbias) {
   const int64_t channels = extent.channels;
   const float share = 1.0f / static_cast<float>(channels);

@@ -114,6 +114,22 @@ inline void transposeBFloat16(Extent extent, const BFloat16* x, int64_t stride, 
   transposeBlocks(left, x + rows * extent.channels, stride, out + rows);
 }
 
+// Transposes tiles of 16 rows and 16 channels in registers.
+inline void transposeFloat32(Extent extent, const float* x, int64_t stride, float* out) {
+  const int64_t rows = extent.rows / 16 * 16, channels = extent.channels / 16 * 16;
+  for (int64_t row = 0; row < rows; row += 16)
+    for (int64_t c = 0; c < channels; c += 16) {
+      __m512i tile[16];
+      for (int i = 0; i < 16; ++i) tile[i] = _mm512_loadu_si512(x + (row + i) * extent.channels + c);
+      transpose16x16(tile);
+      for (int i = 0; i < 16; ++i) _mm512_storeu_si512(out + (c + i) * stride + row, tile[i]);
+    }
+  for (int64_t row = 0; row < rows; ++row)
+    for (int64_t c = channels; c < extent.channels; ++c) out[c * stride + row] = x[row * extent.channels + c];
+  const Extent left{extent.rows - rows, extent.channels};
+  transposeBlocks(left, x + rows * extent.channels, stride, out + rows);
+}
+
 inline void transposeTile(const BFloat16* const* rows, int64_t channel, BFloat16* out) {
   transpose32Rows([&](int i) { return rows[i] + channel; }, 32, out);
 }
@@ -121,6 +137,10 @@ inline void transposeTile(const BFloat16* const* rows, int64_t channel, BFloat16
 inline void transposeTile(const BFloat16* const* rows, int64_t channel, BFloat16* out) {
   for (int64_t c = 0; c < 16; ++c)
     for (int64_t row = 0; row < 32; ++row) out[c * 32 + row] = rows[row][channel + c];
+}
+
+inline void transposeFloat32(Extent extent, const float* x, int64_t stride, float* out) {
+  transposeBlocks(extent, x, stride, out);
 }
 
 inline void transposeBFloat16(Extent extent, const BFloat16* x, int64_t stride, BFloat16* out) {
@@ -133,7 +153,7 @@ void transpose(Extent extent, const T* x, int64_t stride, T* out) {
   if constexpr (sizeof(T) == 2) {
     transposeBFloat16(extent, x, stride, out);
   } else {
-    transposeBlocks(extent, x, stride, out);
+    transposeFloat32(extent, x, stride, out);
   }
 }
 

@@ -14,13 +14,16 @@ namespace batch_cam {
 
 template <typename T>
 struct Kernels {
-  // --- layer_norm.h; called by ops/convnext_mlp_*.cc ---
+  // --- layer_norm.h; called by ops/convnext_mlp_*.cc and ops/layer_norm.cc ---
 
   // out = (x - mean) rstd weight + bias for each row; writes mean and rstd (rows).
   void (*layerNorm)(Extent extent, const T* x, const LayerNormWeights& norm, T* out, float* mean, float* rstd);
   // dx (rows, channels) from dy; dweight[c] += sum of dy xhat and dbias[c] += sum of dy over the rows.
   void (*layerNormBackward)(Extent extent, const T* x, const float* dy, const float* mean, const float* rstd,
                             const float* weight, T* dx, float* dweight, float* dbias);
+  // The same for a dy of T.
+  void (*layerNormBackwardOf)(Extent extent, const T* x, const T* dy, const float* mean, const float* rstd,
+                              const float* weight, T* dx, float* dweight, float* dbias);
 
   // --- convnext_mlp.h; called by ops/convnext_mlp_*.cc ---
 
@@ -62,7 +65,7 @@ struct Kernels {
   void (*normDoubleBackward)(Extent extent, const NormDoubleBackward<T>& of, const NormDoubleBackwardFactors& norm,
                              T* ddy, T* dx);
 
-  // --- convnext_mlp_second.h and layer_norm.h; called by ops/convnext_mlp_second.cc ---
+  // --- convnext_mlp_second.h and layer_norm.h; called by ops/convnext_mlp_*.cc and ops/layer_norm.cc ---
 
   // The derivative of layerNorm in the direction z: out = weight rstd (z - mean(z) - xhat mean(z xhat)).
   void (*layerNormTangent)(Extent extent, const T* x, const T* z, const float* mean, const float* rstd,
@@ -79,6 +82,8 @@ struct Kernels {
   void (*grnGeluSecond)(Extent extent, int64_t pixels, const MlpSecond<T>& of, float* sum);
   // Converts floats to T.
   void (*convert)(int64_t count, const float* from, T* to);
+  // Converts T to floats.
+  void (*widen)(int64_t count, const T* from, float* to);
 
   // --- block_product.h; called by ops/small_product.cc ---
 
@@ -128,6 +133,8 @@ struct Kernels {
   void (*pad)(const DepthwiseImage& image, const T* x, float* out);
   // y[h, w, c] = bias[c] + sum over r, s of padded[h + r, w + s, c] weight[r, s, c]; bias may be null.
   void (*depthwise)(const DepthwiseImage& image, const float* padded, const float* weight, const float* bias, T* y);
+  // weight[r, s, c] += sum over h, w of dy[h, w, c] x[h + r, w + s, c]; x and dy are both as `pad` writes them.
+  void (*depthwiseWeight)(const DepthwiseImage& image, const float* padded, const float* dy, float* weight);
 
   // --- winograd.h; called by ops/winograd*.cc. The transform domain is float32 for images of both dtypes ---
 
@@ -172,11 +179,6 @@ struct KernelTable {
   // The mean SSIM of two images (H, W), and its gradient with respect to x unless dx is null. The window is the outer
   // product of taps (side) with itself. All floats of `scratch` must be zero before the first call.
   float (*ssim)(const SsimShape& shape, const float* x, const float* y, const float* taps, float* scratch, float* dx);
-
-  // --- depthwise.h; called by ops/depthwise.cc ---
-
-  // weight[r, s, c] += sum over h, w of dy[h, w, c] x[h + r, w + s, c]; x and dy are both as `pad` writes them.
-  void (*depthwiseWeight)(const DepthwiseImage& image, const float* padded, const float* dy, float* weight);
 
   // --- panel_product.h; called by ops/winograd*.cc ---
 

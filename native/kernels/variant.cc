@@ -25,8 +25,9 @@ template <typename T>
 constexpr Kernels<T> kernelsFor() {
   Kernels<T> k{};
   k.layerNorm = layerNorm<T>;
-  k.layerNormBackward = layerNormBackward<T>;
-  k.biasGeluSquares = biasGeluSquares;
+  k.layerNormBackward = layerNormBackward<T, float>;
+  k.layerNormBackwardOf = layerNormBackward<T, T>;
+  k.biasGeluSquares = biasGeluSquares<T>;
   k.scaleShift = scaleShift<T>;
   k.biasGeluScaled = biasGeluScaled<T>;
   k.sumAndDot = sumAndDot<T>;
@@ -36,6 +37,7 @@ constexpr Kernels<T> kernelsFor() {
   k.geluTangent = geluTangent<T>;
   k.grnGeluSecond = grnGeluSecond<T>;
   k.convert = convert<T>;
+  k.widen = widen<T>;
   k.addBias = addBias<T>;
   k.columnSums = columnSums<T>;
   if constexpr (hasProduct<T>) k.product = product<T>;
@@ -59,6 +61,7 @@ constexpr Kernels<T> kernelsFor() {
   k.weightedSumBackward = weightedSumBackward<T>;
   k.pad = pad<T>;
   k.depthwise = depthwise<T>;
+  k.depthwiseWeight = depthwiseWeight;
   k.winogradInputTransform = winogradInputTransform<T>;
   k.winogradOutputGradientTransform = winogradOutputGradientTransform<T>;
   k.winogradOutputTransform = winogradOutputTransform<T>;
@@ -79,7 +82,6 @@ constexpr KernelTable tableFor(const char* name) {
   t.normaliseBackward = normaliseBackward;
   t.ssimScratch = ssimScratch;
   t.ssim = ssim;
-  t.depthwiseWeight = depthwiseWeight;
   t.panelProduct = panelProduct;
   t.winogradWeightTransform = winogradWeightTransform;
   t.winogradWeightGradientTransform = winogradWeightGradientTransform;

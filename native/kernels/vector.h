@@ -133,6 +133,9 @@ inline void store(T* to, Vector value, int64_t lanes) {
 }
 
 // The sum of all lanes, added pairwise.
+#if KERNEL_BYTES == 64
+inline float laneSum(Vector value) { return _mm512_reduce_add_ps((__m512)value); }
+#else
 inline float laneSum(Vector value) {
   float lanes[kLanes];
   memcpy(lanes, &value, sizeof lanes);
@@ -140,9 +143,22 @@ inline float laneSum(Vector value) {
     for (int64_t i = 0; i < width; ++i) lanes[i] += lanes[i + width];
   return lanes[0];
 }
+#endif
 
 // For each lane: `yes` if all bits of the mask are set, `no` if none is.
 inline Vector select(Words mask, Vector yes, Vector no) { return (Vector)(((Words)yes & mask) | ((Words)no & ~mask)); }
+
+// The first `lanes` lanes; the others are zero.
+#if KERNEL_BYTES == 64
+inline Vector firstOf(Vector value, int64_t lanes) {
+  return lanes == kLanes ? value : (Vector)_mm512_maskz_mov_ps(firstLanes(lanes), (__m512)value);
+}
+#else
+inline Vector firstOf(Vector value, int64_t lanes) {
+  for (int64_t i = lanes; i < kLanes; ++i) value[i] = 0;
+  return value;
+}
+#endif
 
 // A mask with all bits of the first `count` lanes set.
 inline Words laneMask(int64_t count) {
@@ -154,13 +170,50 @@ inline Words laneMask(int64_t count) {
 // max(x, 0). NaN stays NaN.
 inline Vector reluOf(Vector x) { return select((Words)(x < splat(0)), splat(0), x); }
 
+struct Gelu {
+  Vector value;
+  Vector derivative;
+  Vector second;
+};
+
+// gelu(x) = x Φ(x), its derivative Φ(x) + x φ(x) and its second derivative (2 - x²) φ(x), where Φ and φ are the
+// distribution function and the density of the standard normal distribution. e^(-x²/2) and Φ(-|x|) are given.
+inline Gelu geluOf(Vector x, Vector density, Vector tail) {
+  const Vector cumulative = select((Words)(x < splat(0)), tail, 1.0f - tail);
+  const Vector normal = density * 0.398942280401f;
+  return {x * cumulative, cumulative + x * normal, (2.0f - x * x) * normal};
+}
+
+#if KERNEL_BYTES == 64
+// max(x, least), which is NaN if x is.
+inline Vector atLeast(Vector x, float least) { return (Vector)_mm512_max_ps(_mm512_set1_ps(least), (__m512)x); }
+inline Vector atMost(Vector x, float most) { return (Vector)_mm512_min_ps(_mm512_set1_ps(most), (__m512)x); }
+
+inline Vector nearestInteger(Vector x) {
+  return (Vector)_mm512_roundscale_ps((__m512)x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+}
+
+// x 2^n for an integer n.
+inline Vector scaledByPower(Vector x, Vector n) { return (Vector)_mm512_scalef_ps((__m512)x, (__m512)n); }
+
+// 1 / x for positive x, within about one unit in the last place. It is finite for an infinite x too.
+inline Vector reciprocal(Vector x) {
+  const Vector bounded = atMost(x, 1e18f), rough = (Vector)_mm512_rcp14_ps((__m512)bounded);
+  return rough * (2.0f - bounded * rough);
+}
+#else
+inline Vector atLeast(Vector x, float least) { return select((Words)(x < splat(least)), splat(least), x); }
+constexpr float kRoundingShift = 12582912.0f;  // 1.5 * 2^23: adding it rounds to an integer
+inline Vector nearestInteger(Vector x) { return (x + kRoundingShift) - kRoundingShift; }
+inline Vector scaledByPower(Vector x, Vector n) { return (Vector)((Words)x + ((Words)(n + kRoundingShift) << 23)); }
+inline Vector reciprocal(Vector x) { return 1.0f / x; }
+#endif
+
 // e^x for x <= 0, within about one unit in the last place. With x = n ln 2 + r, e^r is computed by a polynomial with
-// the coefficients of Cephes' expf, and 2^n by adding n to the exponent's bits.
+// the coefficients of Cephes' expf.
 inline Vector exponential(Vector x) {
-  const Vector clamped = select((Words)(x > splat(-87.0f)), x, splat(-87.0f));
-  const Vector magic = splat(12582912.0f);  // 1.5 * 2^23: adding it rounds to an integer
-  const Vector shifted = clamped * 1.44269504088896341f + magic;
-  const Vector n = shifted - magic;
+  const Vector clamped = atLeast(x, -87.0f);
+  const Vector n = nearestInteger(clamped * 1.44269504088896341f);
   const Vector r = clamped - n * 0.693359375f + n * 2.12194440e-4f;
   Vector p = splat(1.9875691500e-4f);
   p = p * r + 1.3981999507e-3f;
@@ -169,33 +222,34 @@ inline Vector exponential(Vector x) {
   p = p * r + 1.6666665459e-1f;
   p = p * r + 5.0000001201e-1f;
   p = p * r * r + r + 1.0f;
-  return (Vector)((Words)p + ((Words)shifted << 23));
+  return scaledByPower(p, n);
 }
 
-struct Gelu {
-  Vector value;
-  Vector derivative;
-  Vector second;
-};
-
-// gelu(x) = x Φ(x), its derivative Φ(x) + x φ(x) and its second derivative (2 - x²) φ(x), where Φ and φ are the
-// distribution function and the density of the standard normal distribution. Φ(-|x|) = e^(-x²/2) t P(t) with t = 1 / (1
-// + 0.28 |x|). P is the minimax polynomial of its degree; its largest error in Φ is 1e-8, a sixth of float32's rounding
-// error.
-inline Gelu gelu(Vector x) {
+// gelu from e^(-x²/2). Φ(-|x|) = e^(-x²/2) t P(t) with t = 1 / (1 + 0.28 |x|). P is the minimax polynomial of its
+// degree; its largest error in Φ is 1e-8, a sixth of float32's rounding error.
+inline Gelu geluByDensity(Vector x, Vector density) {
   const Vector magnitude = (Vector)((Words)x & 0x7fffffff);
-  const Vector density = exponential(x * x * -0.5f);
-  const Vector t = 1.0f / (magnitude * 0.28f + 1.0f);
+  const Vector t = reciprocal(magnitude * 0.28f + 1.0f);
   Vector p = splat(-0.1058088857f);
   p = p * t + 0.3898766394f;
   p = p * t - 0.2369977365f;
   p = p * t + 0.2689135979f;
   p = p * t + 0.06749537772f;
   p = p * t + 0.1165209979f;
-  const Vector tail = p * t * density;
-  const Vector cumulative = select((Words)(x < splat(0)), tail, 1.0f - tail);
-  const Vector normal = density * 0.398942280401f;
-  return {x * cumulative, cumulative + x * normal, (2.0f - x * x) * normal};
+  return geluOf(x, density, p * t * density);
+}
+
+// gelu for results in float32.
+inline Gelu gelu(Vector x, float) { return geluByDensity(x, exponential(x * x * -0.5f)); }
+
+// gelu for results that are rounded to bfloat16, with e^(-x²/2) = 2^n 2^f and a polynomial for 2^f with a relative
+// error of 2.6e-6. An error of 1e-4 would be far below the rounding of one value, but it has the same sign for all near
+// values, so that it does not average out in the gradient of a weight, and rounding does.
+inline Gelu gelu(Vector x, BFloat16) {
+  const Vector power = atLeast(x * x * -0.72134752f, -125.0f);
+  const Vector n = nearestInteger(power), f = power - n;
+  const Vector p = (((f * 0.00957012f + 0.05591794f) * f + 0.24024745f) * f + 0.69312181f) * f + 0.99999926f;
+  return geluByDensity(x, scaledByPower(p, n));
 }
 
 }  // namespace KERNEL_VARIANT

@@ -49,6 +49,19 @@ MlpParameters parametersOf(const variable_list& from, int64_t first) {
   return p;
 }
 
+// What the forward pass keeps, among the saved tensors.
+constexpr size_t kKept = 6;
+
+void save(const MlpHidden& hidden, variable_list& to) {
+  const MlpOperands& of = hidden.operands;
+  to.insert(to.end(), {hidden.norms, hidden.layer, of.fc1, of.fc2, of.fc1Back, of.fc2Back});
+}
+
+MlpHidden keptOf(const variable_list& saved, size_t first) {
+  const auto at = saved.begin() + static_cast<int64_t>(first);
+  return {at[0], at[1], {at[2], at[3], at[4], at[5]}};
+}
+
 void saveEps(AutogradContext* context, const MlpEps& eps) {
   context->saved_data["normEps"] = eps.norm;
   context->saved_data["grnEps"] = eps.grn;
@@ -56,6 +69,14 @@ void saveEps(AutogradContext* context, const MlpEps& eps) {
 
 MlpEps savedEps(AutogradContext* context) {
   return {context->saved_data["normEps"].toDouble(), context->saved_data["grnEps"].toDouble()};
+}
+
+// From this number of channels on, the hidden layer is kept in memory for the other passes. To compute it again takes
+// 2 C operations for each value, and to keep it one write and one read.
+constexpr int64_t kKeptChannels = 64;
+
+Tensor hiddenLike(const Tensor& x, const Tensor& fc1Weight) {
+  return at::empty({x.size(0), x.size(1) * x.size(2), fc1Weight.size(0)}, x.options());
 }
 
 // Whether a gradient with respect to a parameter is wanted; the inputs from index `first` on are the parameters.
@@ -69,19 +90,21 @@ bool needsParameters(AutogradContext* context, size_t first) {
 struct MlpInputGradient : torch::autograd::Function<MlpInputGradient> {
   static Tensor forward(AutogradContext* context, const Tensor& x, const Tensor& dout, const Tensor& normWeight,
                         const Tensor& normBias, const Tensor& fc1Weight, const Tensor& fc1Bias, const Tensor& grnWeight,
-                        const Tensor& grnBias, const Tensor& fc2Weight, const Tensor& fc2Bias, const Tensor& norms,
+                        const Tensor& grnBias, const Tensor& fc2Weight, const Tensor& fc2Bias, const MlpHidden& hidden,
                         double normEps, double grnEps) {
     const MlpParameters p{normWeight, normBias, fc1Weight, fc1Bias, grnWeight, grnBias, fc2Weight, fc2Bias};
-    variable_list saved{x, dout, norms};
+    const MlpSlopes slopes{hiddenLike(x, fc1Weight), at::empty(x.sizes(), at::kFloat)};
+    variable_list saved{x, dout, slopes.u, slopes.dnormed};
+    save(hidden, saved);
     saved.insert(saved.end(), p.begin(), p.end());
     context->save_for_backward(saved);
     saveEps(context, {normEps, grnEps});
-    return mlpBackward(x, norms, dout, p, {normEps, grnEps}, /*ofParameters=*/false)[0];
+    return mlpBackward(x, hidden, dout, p, {normEps, grnEps}, /*ofParameters=*/false, slopes)[0];
   }
 
   static variable_list backward(AutogradContext* context, const variable_list& gradients) {
     const variable_list saved = context->get_saved_variables();
-    const MlpParameters p = parametersOf(saved, 3);
+    const MlpParameters p = parametersOf(saved, 4 + kKept);
     const MlpEps eps = savedEps(context);
     variable_list result;
     if (at::GradMode::is_enabled()) {
@@ -95,9 +118,10 @@ struct MlpInputGradient : torch::autograd::Function<MlpInputGradient> {
       });
     } else {
       const Tensor z = gradients[0].to(saved[0].scalar_type()).contiguous();
-      result = mlpSecond(saved[0], saved[2], saved[1], z, p, eps, needsParameters(context, 2));
+      result =
+          mlpSecond(saved[0], keptOf(saved, 4), {saved[2], saved[3]}, saved[1], z, p, eps, needsParameters(context, 2));
     }
-    result.resize(result.size() + 3);  // norms and both eps have no gradient
+    result.resize(result.size() + 3);  // the last three arguments have no gradient
     return result;
   }
 };
@@ -106,12 +130,15 @@ struct ConvNextMlp : torch::autograd::Function<ConvNextMlp> {
   static Tensor forward(AutogradContext* context, const Tensor& x, const Tensor& residual, const Tensor& normWeight,
                         const Tensor& normBias, const Tensor& fc1Weight, const Tensor& fc1Bias, const Tensor& grnWeight,
                         const Tensor& grnBias, const Tensor& fc2Weight, const Tensor& fc2Bias, double normEps,
-                        double grnEps) {
+                        double grnEps, bool differentiated) {
     const MlpParameters p{normWeight, normBias, fc1Weight, fc1Bias, grnWeight, grnBias, fc2Weight, fc2Bias};
     const MlpEps eps{normEps, grnEps};
-    const Tensor norms = at::empty({x.size(0), fc1Weight.size(0)}, at::kFloat);
-    const Tensor out = mlpForward(x, residual, p, eps, norms);
-    variable_list saved{x, residual, norms};
+    const MlpHidden hidden{at::empty({x.size(0), fc1Weight.size(0)}, at::kFloat),
+                           differentiated && x.size(3) >= kKeptChannels ? hiddenLike(x, fc1Weight) : Tensor(),
+                           mlpOperands(x.scalar_type(), p, differentiated)};
+    const Tensor out = mlpForward(x, residual, p, eps, hidden);
+    variable_list saved{x, residual};
+    save(hidden, saved);
     saved.insert(saved.end(), p.begin(), p.end());
     context->save_for_backward(saved);
     saveEps(context, eps);
@@ -122,7 +149,8 @@ struct ConvNextMlp : torch::autograd::Function<ConvNextMlp> {
     const variable_list saved = context->get_saved_variables();
     const Tensor& x = saved[0];
     const Tensor& residual = saved[1];
-    const MlpParameters p = parametersOf(saved, 3);
+    const MlpParameters p = parametersOf(saved, 2 + kKept);
+    const MlpHidden hidden = keptOf(saved, 2);
     const MlpEps eps = savedEps(context);
     const bool ofParameters = needsParameters(context, 2);
     const Tensor dout = gradients[0].to(x.scalar_type()).contiguous();
@@ -132,20 +160,20 @@ struct ConvNextMlp : torch::autograd::Function<ConvNextMlp> {
       variable_list result = gradientsWithGraph(context, inputs, gradients[0], [&](const variable_list& of) {
         return composed(of[0], of[1], parametersOf(of, 2), eps);
       });
-      result.resize(result.size() + 2);  // normEps and grnEps have no gradient
+      result.resize(result.size() + 3);  // the last three arguments have no gradient
       return result;
     }
     variable_list result;
     if (at::GradMode::is_enabled()) {
       result = {MlpInputGradient::apply(x, dout, p[kNormWeight], p[kNormBias], p[kFc1Weight], p[kFc1Bias],
-                                        p[kGrnWeight], p[kGrnBias], p[kFc2Weight], p[kFc2Bias], saved[2], eps.norm,
+                                        p[kGrnWeight], p[kGrnBias], p[kFc2Weight], p[kFc2Bias], hidden, eps.norm,
                                         eps.grn)};
       result.resize(1 + kMlpParameters);
     } else {
-      result = mlpBackward(x, saved[2], dout, p, eps, ofParameters);
+      result = mlpBackward(x, hidden, dout, p, eps, ofParameters);
     }
     result.insert(result.begin() + 1, dout);
-    result.resize(result.size() + 2);  // normEps and grnEps have no gradient
+    result.resize(result.size() + 3);  // the last three arguments have no gradient
     return result;
   }
 };
@@ -167,8 +195,12 @@ Tensor convnextMlp(const Tensor& x, const Tensor& residual, const Tensor& normWe
                    const Tensor& fc1Weight, const Tensor& fc1Bias, const Tensor& grnWeight, const Tensor& grnBias,
                    const Tensor& fc2Weight, const Tensor& fc2Bias, double normEps, double grnEps) {
   expectMlp(x, residual, fc1Weight, fc2Weight);
+  const std::initializer_list<Tensor> inputs{x,       residual,  normWeight, normBias,  fc1Weight,
+                                             fc1Bias, grnWeight, grnBias,    fc2Weight, fc2Bias};
+  const auto wanted = [](const Tensor& t) { return t.requires_grad(); };
+  const bool differentiated = at::GradMode::is_enabled() && std::any_of(inputs.begin(), inputs.end(), wanted);
   return ConvNextMlp::apply(x.contiguous(), residual.contiguous(), normWeight, normBias, fc1Weight, fc1Bias, grnWeight,
-                            grnBias, fc2Weight, fc2Bias, normEps, grnEps);
+                            grnBias, fc2Weight, fc2Bias, normEps, grnEps, differentiated);
 }
 
 }  // namespace

@@ -22,7 +22,7 @@ namespace {
 using at::Tensor;
 using namespace mlp;
 
-// One backward pass. It computes the hidden layer again. If `ofParameters` is false, it computes the gradient with
+// One backward pass. If `ofParameters` is false, it computes the gradient with
 // respect to x alone, without the products of the weights' gradients.
 template <typename T>
 struct Backward {
@@ -30,24 +30,22 @@ struct Backward {
   const MlpParameters& p;
   const MlpEps eps;
   const Tensor& x;
-  const Tensor& norms;
+  const MlpHidden& kept;
   const Tensor& dout;
   const bool ofParameters;
-  const Tensor fc1, fc1Back, fc2Back;
+  const MlpSlopes& slopes;
   const Tensor dx;
 
-  Backward(const Tensor& input, const Tensor& norms_, const Tensor& gradient, const MlpParameters& parameters,
-           const MlpEps& given, bool withParameters)
+  Backward(const Tensor& input, const MlpHidden& hidden, const Tensor& gradient, const MlpParameters& parameters,
+           const MlpEps& given, bool withParameters, const MlpSlopes& found)
       : sizes(input, parameters[kFc1Weight]),
         p(parameters),
         eps(given),
         x(input),
-        norms(norms_),
+        kept(hidden),
         dout(gradient),
         ofParameters(withParameters),
-        fc1(rightOperand<T>(parameters[kFc1Weight].t())),
-        fc1Back(rightOperand<T>(parameters[kFc1Weight])),
-        fc2Back(rightOperand<T>(parameters[kFc2Weight])),
+        slopes(found),
         dx(at::empty_like(input)) {}
 
   // A thread's buffers for one group of samples.
@@ -63,8 +61,8 @@ struct Backward {
           scale(samples * sizes.hidden),
           coefficient(samples * sizes.hidden),
           dot(sizes.hidden) {}
-    Buffer<T> normed, transposedRows, g, derivative, pairs;
-    Buffer<float> hidden, statistics, scale, coefficient, dot;
+    Scratch<T> normed, transposedRows, g, derivative, pairs;
+    Scratch<float> hidden, statistics, scale, coefficient, dot;
   };
 
   void computeGroup(int64_t first, int64_t count, int64_t bufferRows, Buffers& b, ParameterSums& sums) const {
@@ -79,8 +77,13 @@ struct Backward {
 
     // The hidden layer, and the gradient with respect to fc2's weight and bias.
     kernel.layerNorm(narrow, input, norm, b.normed.data(), b.statistics.data(), rstd);
-    product({narrow.rows, sizes.hidden, sizes.channels}, b.normed.data(), sizes.channels, dataOf<T>(fc1),
-            b.hidden.data(), false);
+    const int64_t wide = narrow.rows * sizes.hidden, wideOffset = first * sizes.pixels * sizes.hidden;
+    if (kept.layer.defined()) {
+      kernel.widen(wide, dataOf<T>(kept.layer) + wideOffset, b.hidden.data());
+    } else {
+      product({narrow.rows, sizes.hidden, sizes.channels}, b.normed.data(), sizes.channels,
+              dataOf<T>(kept.operands.fc1), b.hidden.data(), false);
+    }
     recomputeHidden(first, count, b);
     if (ofParameters) {
       transposeForProduct(narrow, gradient, even, b.transposedRows.data());
@@ -90,8 +93,9 @@ struct Backward {
     }
 
     // The gradient with respect to the hidden layer, through GRN and GELU, and with respect to fc1's weight.
-    product({narrow.rows, sizes.hidden, sizes.channels}, gradient, sizes.channels, dataOf<T>(fc2Back), b.hidden.data(),
-            false);
+    product({narrow.rows, sizes.hidden, sizes.channels}, gradient, sizes.channels, dataOf<T>(kept.operands.fc2Back),
+            b.hidden.data(), false);
+    if (slopes.u.defined()) kernel.convert(wide, b.hidden.data(), dataOf<T>(slopes.u) + wideOffset);
     backwardGrnAndGelu(first, count, b, sums);
     if (ofParameters) {
       transposeForProduct<T>(narrow, b.normed.data(), even, b.transposedRows.data());
@@ -100,8 +104,10 @@ struct Backward {
     }
 
     // The gradient with respect to the norm's input.
-    product({narrow.rows, sizes.channels, sizes.hidden}, b.derivative.data(), sizes.hidden, dataOf<T>(fc1Back),
-            b.hidden.data(), false);
+    product({narrow.rows, sizes.channels, sizes.hidden}, b.derivative.data(), sizes.hidden,
+            dataOf<T>(kept.operands.fc1Back), b.hidden.data(), false);
+    if (slopes.dnormed.defined())
+      std::copy_n(b.hidden.data(), narrow.rows * sizes.channels, dataOf<float>(slopes.dnormed) + offset);
     kernel.layerNormBackward(narrow, input, b.hidden.data(), b.statistics.data(), rstd, floats(p[kNormWeight]),
                              dataOf<T>(dx) + offset, sums.normWeight.data(), sums.normBias.data());
   }
@@ -110,7 +116,7 @@ struct Backward {
   // right operand of a product, to b.pairs.
   void recomputeHidden(int64_t first, int64_t count, Buffers& b) const {
     for (int64_t sample = 0; sample < count; ++sample)
-      scalesOf(sizes, floats(norms) + (first + sample) * sizes.hidden, floats(p[kGrnWeight]), eps.grn,
+      scalesOf(sizes, floats(kept.norms) + (first + sample) * sizes.hidden, floats(p[kGrnWeight]), eps.grn,
                b.scale.data() + sample * sizes.hidden);
     kernelsOf<T>().biasGeluScaled({count * sizes.pixels, sizes.hidden}, sizes.pixels, b.hidden.data(),
                                   floats(p[kFc1Bias]), b.scale.data(), floats(p[kGrnBias]), b.g.data(),
@@ -125,19 +131,20 @@ struct Backward {
     const Extent part{sizes.pixels, sizes.hidden};
     for (int64_t sample = 0; sample < count; ++sample) {
       const int64_t at = sample * sizes.pixels * sizes.hidden;
-      const float* energy = floats(norms) + (first + sample) * sizes.hidden;
+      const float* energy = floats(kept.norms) + (first + sample) * sizes.hidden;
       float* const coefficient = b.coefficient.data() + sample * sizes.hidden;
       std::fill(b.dot.begin(), b.dot.end(), 0.0f);
       kernel.sumAndDot(part, b.hidden.data() + at, b.g.data() + at, sums.grnBias.data(), b.dot.data());
       const float denominator = denominatorOf(sizes, energy, eps.grn);
       double common = 0;
+      const float inverse = 1.0f / denominator;
       for (int64_t c = 0; c < sizes.hidden; ++c) {
-        sums.grnWeight[c] += energy[c] / denominator * b.dot[c];
+        sums.grnWeight[c] += energy[c] * inverse * b.dot[c];
         common += static_cast<double>(weight[c]) * b.dot[c] * energy[c];
       }
       const float shared = static_cast<float>(common / (static_cast<double>(sizes.hidden) * denominator * denominator));
       for (int64_t c = 0; c < sizes.hidden; ++c)
-        coefficient[c] = energy[c] == 0 ? 0 : (weight[c] * b.dot[c] / denominator - shared) / energy[c];
+        coefficient[c] = energy[c] == 0 ? 0 : (weight[c] * b.dot[c] * inverse - shared) / energy[c];
     }
     kernel.grnGeluBackward({count * sizes.pixels, sizes.hidden}, sizes.pixels, b.hidden.data(), b.g.data(),
                            b.scale.data(), b.coefficient.data(), b.derivative.data(), b.pairs.data(),
@@ -169,10 +176,12 @@ struct Backward {
 
 }  // namespace
 
-std::vector<Tensor> mlpBackward(const Tensor& x, const Tensor& norms, const Tensor& dout,
-                                const MlpParameters& parameters, const MlpEps& eps, bool ofParameters) {
-  return dispatchDtype(
-      x, [&](auto value) { return Backward<decltype(value)>(x, norms, dout, parameters, eps, ofParameters).run(); });
+std::vector<Tensor> mlpBackward(const Tensor& x, const MlpHidden& hidden, const Tensor& dout,
+                                const MlpParameters& parameters, const MlpEps& eps, bool ofParameters,
+                                const MlpSlopes& slopes) {
+  return dispatchDtype(x, [&](auto value) {
+    return Backward<decltype(value)>(x, hidden, dout, parameters, eps, ofParameters, slopes).run();
+  });
 }
 
 }  // namespace batch_cam

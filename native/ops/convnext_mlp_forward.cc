@@ -6,7 +6,8 @@
 //
 // The hidden layer is four times as wide as the image. libtorch's operators write and read it in memory several times
 // in each direction. Here a group of samples is taken through all steps at once, so that its hidden layer stays in the
-// second-level cache and is never written to memory; the backward pass computes it again from x.
+// second-level cache. The other passes compute it again from x, or read a copy of it, whichever is faster (see
+// convnext_mlp.cc).
 #include <ATen/ops/empty_like.h>
 
 #include <algorithm>
@@ -32,21 +33,18 @@ struct Forward {
   const MlpEps eps;
   const Tensor& x;
   const Tensor& residual;
-  const Tensor& norms;
+  const MlpHidden& kept;
   const Tensor out;
-  const Tensor fc1, fc2;
 
   Forward(const Tensor& input, const Tensor& shortcut, const MlpParameters& parameters, const MlpEps& given,
-          const Tensor& norms_)
+          const MlpHidden& hidden)
       : sizes(input, parameters[kFc1Weight]),
         p(parameters),
         eps(given),
         x(input),
         residual(shortcut),
-        norms(norms_),
-        out(at::empty_like(shortcut)),
-        fc1(rightOperand<T>(parameters[kFc1Weight].t())),
-        fc2(rightOperand<T>(parameters[kFc2Weight].t())) {}
+        kept(hidden),
+        out(at::empty_like(shortcut)) {}
 
   struct Buffers {
     Buffers(const Sizes& sizes, int64_t rows)
@@ -56,8 +54,8 @@ struct Forward {
           y(rows * sizes.channels),
           statistics(2 * rows),
           scale(sizes.hidden) {}
-    Buffer<T> normed, g;
-    Buffer<float> hidden, y, statistics, scale;
+    Scratch<T> normed, g;
+    Scratch<float> hidden, y, statistics, scale;
   };
 
   void computeGroup(int64_t first, int64_t count, int64_t bufferRows, Buffers& b) const {
@@ -67,10 +65,14 @@ struct Forward {
     const LayerNormWeights norm{floats(p[kNormWeight]), floats(p[kNormBias]), static_cast<float>(eps.norm)};
     kernel.layerNorm(narrow, dataOf<T>(x) + offset, norm, b.normed.data(), b.statistics.data(),
                      b.statistics.data() + bufferRows);
-    product({narrow.rows, sizes.hidden, sizes.channels}, b.normed.data(), sizes.channels, dataOf<T>(fc1),
+    product({narrow.rows, sizes.hidden, sizes.channels}, b.normed.data(), sizes.channels, dataOf<T>(kept.operands.fc1),
             b.hidden.data(), false);
+    if (kept.layer.defined())
+      kernel.convert(narrow.rows * sizes.hidden, b.hidden.data(),
+                     dataOf<T>(kept.layer) + first * sizes.pixels * sizes.hidden);
     for (int64_t sample = 0; sample < count; ++sample) applyGeluAndGrn(first + sample, sample, b);
-    product({narrow.rows, sizes.channels, sizes.hidden}, b.g.data(), sizes.hidden, dataOf<T>(fc2), b.y.data(), false);
+    product({narrow.rows, sizes.channels, sizes.hidden}, b.g.data(), sizes.hidden, dataOf<T>(kept.operands.fc2),
+            b.y.data(), false);
     kernel.addBias(narrow, b.y.data(), floats(p[kFc2Bias]), dataOf<T>(residual) + offset, dataOf<T>(out) + offset);
   }
 
@@ -78,7 +80,7 @@ struct Forward {
   void applyGeluAndGrn(int64_t index, int64_t position, Buffers& b) const {
     const Extent wide{sizes.pixels, sizes.hidden};
     float* h = b.hidden.data() + position * sizes.pixels * sizes.hidden;
-    float* ownNorms = dataOf<float>(norms) + index * sizes.hidden;
+    float* ownNorms = dataOf<float>(kept.norms) + index * sizes.hidden;
     std::fill_n(ownNorms, sizes.hidden, 0.0f);
     kernelsOf<T>().biasGeluSquares(wide, h, floats(p[kFc1Bias]), ownNorms);
     for (int64_t c = 0; c < sizes.hidden; ++c) ownNorms[c] = std::sqrt(ownNorms[c]);
@@ -102,10 +104,15 @@ struct Forward {
 
 }  // namespace
 
+MlpOperands mlpOperands(at::ScalarType dtype, const MlpParameters& parameters, bool differentiated) {
+  return dtype == at::kBFloat16 ? operandsOf<BFloat16>(parameters, differentiated)
+                                : operandsOf<float>(parameters, differentiated);
+}
+
 Tensor mlpForward(const Tensor& x, const Tensor& residual, const MlpParameters& parameters, const MlpEps& eps,
-                  const Tensor& norms) {
-  return dispatchDtype(x,
-                       [&](auto value) { return Forward<decltype(value)>(x, residual, parameters, eps, norms).run(); });
+                  const MlpHidden& hidden) {
+  return dispatchDtype(
+      x, [&](auto value) { return Forward<decltype(value)>(x, residual, parameters, eps, hidden).run(); });
 }
 
 }  // namespace batch_cam

@@ -44,25 +44,23 @@ struct Second {
   const Sizes sizes;
   const MlpParameters& p;
   const MlpEps eps;
-  const Tensor &x, &norms, &e, &z;
+  const Tensor &x, &e, &z;
+  const MlpHidden& kept;
+  const MlpSlopes& slopes;
   const bool ofParameters;
-  const Tensor fc1, fc1Back, fc2, fc2Back;
   const Tensor dx, de;
 
-  Second(const Tensor& input, const Tensor& norms_, const Tensor& gradient, const Tensor& direction,
-         const MlpParameters& parameters, const MlpEps& given, bool withParameters)
+  Second(const Tensor& input, const MlpHidden& hidden, const MlpSlopes& found, const Tensor& gradient,
+         const Tensor& direction, const MlpParameters& parameters, const MlpEps& given, bool withParameters)
       : sizes(input, parameters[kFc1Weight]),
         p(parameters),
         eps(given),
         x(input),
-        norms(norms_),
         e(gradient),
         z(direction),
+        kept(hidden),
+        slopes(found),
         ofParameters(withParameters),
-        fc1(rightOperand<T>(parameters[kFc1Weight].t())),
-        fc1Back(rightOperand<T>(parameters[kFc1Weight])),
-        fc2(rightOperand<T>(parameters[kFc2Weight].t())),
-        fc2Back(rightOperand<T>(parameters[kFc2Weight])),
         dx(at::empty_like(input)),
         de(at::empty_like(input)) {}
 
@@ -82,16 +80,19 @@ struct Second {
           yPairs(rows * sizes.hidden),
           hidden(2 * rows * sizes.hidden),
           u(rows * sizes.hidden),
-          narrow(2 * rows * sizes.channels),
+          narrow(rows * sizes.channels),
           statistics(2 * rows),
           sums(3 * sizes.hidden),
+          tangent(sizes.hidden),
+          inverse(sizes.hidden),
           scale(samples * sizes.hidden),
           scaleTangent(samples * sizes.hidden),
           coefficient(samples * sizes.hidden),
           coefficientOfNorm(samples * sizes.hidden) {}
     const int64_t rows;
-    Buffer<T> normed, transposedRows, derivative, bend, gradients, gradientPairs, tangentPairs, y, yPairs;
-    Buffer<float> hidden, u, narrow, statistics, sums, scale, scaleTangent, coefficient, coefficientOfNorm;
+    Scratch<T> normed, transposedRows, derivative, bend, gradients, gradientPairs, tangentPairs, y, yPairs;
+    Scratch<float> hidden, u, narrow, statistics, sums, tangent, inverse, scale, scaleTangent, coefficient,
+        coefficientOfNorm;
   };
 
   void computeGroup(int64_t first, int64_t count, Buffers& b, ParameterSums& sums) const {
@@ -103,20 +104,32 @@ struct Second {
     const LayerNormWeights norm{floats(p[kNormWeight]), floats(p[kNormBias]), static_cast<float>(eps.norm)};
     kernel.layerNorm(narrow, input, norm, b.normed.data(), mean, rstd);
     kernel.layerNormTangent(narrow, input, direction, mean, rstd, norm.weight, b.normed.data() + part);
-    product({2 * narrow.rows, sizes.hidden, sizes.channels}, b.normed.data(), sizes.channels, dataOf<T>(fc1),
-            b.hidden.data(), false);
-    product({narrow.rows, sizes.hidden, sizes.channels}, gradient, sizes.channels, dataOf<T>(fc2Back), b.u.data(),
-            false);
+    hiddenAndTangent(first, narrow.rows, b);
+    kernel.widen(narrow.rows * sizes.hidden, dataOf<T>(slopes.u) + first * sizes.pixels * sizes.hidden, b.u.data());
     throughGrnAndGelu(first, count, b, sums);
 
-    product({narrow.rows, sizes.channels, sizes.hidden}, b.y.data(), sizes.hidden, dataOf<T>(fc2), b.narrow.data(),
-            false);
-    kernel.convert(part, b.narrow.data(), dataOf<T>(de) + offset);
-    product({2 * narrow.rows, sizes.channels, sizes.hidden}, b.gradients.data(), sizes.hidden, dataOf<T>(fc1Back),
+    product({narrow.rows, sizes.channels, sizes.hidden}, b.y.data(), sizes.hidden, dataOf<T>(kept.operands.fc2),
             b.narrow.data(), false);
-    kernel.layerNormSecond(narrow, {input, direction, mean, rstd, norm.weight, b.narrow.data() + part, b.narrow.data()},
-                           dataOf<T>(dx) + offset, sums.normWeight.data(), sums.normBias.data());
+    kernel.convert(part, b.narrow.data(), dataOf<T>(de) + offset);
+    product({narrow.rows, sizes.channels, sizes.hidden}, b.gradients.data(), sizes.hidden,
+            dataOf<T>(kept.operands.fc1Back), b.narrow.data(), false);
+    kernel.layerNormSecond(
+        narrow, {input, direction, mean, rstd, norm.weight, floats(slopes.dnormed) + offset, b.narrow.data()},
+        dataOf<T>(dx) + offset, sums.normWeight.data(), sums.normBias.data());
     if (ofParameters) addWeightGradients(narrow, gradient, b, sums);
+  }
+
+  // The hidden layer and its tangent: from the copy and one product, or from one product of both.
+  void hiddenAndTangent(int64_t first, int64_t rows, Buffers& b) const {
+    const int64_t part = rows * sizes.channels, wide = rows * sizes.hidden;
+    if (kept.layer.defined()) {
+      kernelsOf<T>().widen(wide, dataOf<T>(kept.layer) + first * sizes.pixels * sizes.hidden, b.hidden.data());
+      product({rows, sizes.hidden, sizes.channels}, b.normed.data() + part, sizes.channels,
+              dataOf<T>(kept.operands.fc1), b.hidden.data() + wide, false);
+    } else {
+      product({2 * rows, sizes.hidden, sizes.channels}, b.normed.data(), sizes.channels, dataOf<T>(kept.operands.fc1),
+              b.hidden.data(), false);
+    }
   }
 
   void addWeightGradients(Extent narrow, const T* gradient, Buffers& b, ParameterSums& sums) const {
@@ -164,27 +177,33 @@ struct Second {
   // The factors of GRN for one sample, from the sums of geluTangent: s, ts, k and l. Adds the gradient of GRN's weight.
   void factorsOf(int64_t sample, int64_t at, Buffers& b, ParameterSums& sums) const {
     const int64_t hidden = sizes.hidden;
-    const float *n = floats(norms) + sample * hidden, *w = floats(p[kGrnWeight]);
+    const float *n = floats(kept.norms) + sample * hidden, *w = floats(p[kGrnWeight]);
     const float *D = b.sums.data(), *E = D + hidden, *F = E + hidden;
-    const double m = denominatorOf(sizes, n, eps.grn), share = 1.0 / static_cast<double>(hidden);
+    const float m = denominatorOf(sizes, n, eps.grn), ofM = 1.0f / m, share = 1.0f / static_cast<float>(hidden);
     scalesOf(sizes, n, w, eps.grn, b.scale.data() + at);
-    const auto tangentOf = [&](int64_t c) { return n[c] == 0 ? 0.0 : static_cast<double>(F[c]) / n[c]; };
-    double meanTangent = 0, q = 0, ofMean = 0;
-    for (int64_t c = 0; c < hidden; ++c) meanTangent += tangentOf(c) * share;
+    double tangents = 0;
     for (int64_t c = 0; c < hidden; ++c) {
-      const double wD = static_cast<double>(w[c]) * D[c], wE = static_cast<double>(w[c]) * E[c];
-      q += wD * n[c] * share / (m * m);
-      ofMean += (2 * wD * n[c] * meanTangent / m - wD * tangentOf(c) - wE * n[c]) * share / (m * m);
+      b.inverse[c] = n[c] == 0 ? 0.0f : 1.0f / n[c];
+      b.tangent[c] = F[c] * b.inverse[c];
+      tangents += b.tangent[c];
     }
+    const float mean = static_cast<float>(tangents) * share;
+    double product = 0, ofMean = 0;
     for (int64_t c = 0; c < hidden; ++c) {
-      const double tangent = tangentOf(c), response = tangent / m - n[c] * meanTangent / (m * m);
-      const double wD = static_cast<double>(w[c]) * D[c], wE = static_cast<double>(w[c]) * E[c];
-      const double a = wD / m - q, inverse = n[c] == 0 ? 0 : 1.0 / n[c];
-      b.scaleTangent[at + c] = static_cast<float>(w[c] * response);
-      b.coefficient[at + c] = static_cast<float>(a * inverse);
+      const float wD = w[c] * D[c];
+      product += wD * n[c];
+      ofMean += (2 * wD * mean * ofM - w[c] * E[c]) * n[c] - wD * b.tangent[c];
+    }
+    const float scaled = share * ofM * ofM, q = static_cast<float>(product) * scaled;
+    const float common = static_cast<float>(ofMean) * scaled;
+    for (int64_t c = 0; c < hidden; ++c) {
+      const float response = (b.tangent[c] - n[c] * mean * ofM) * ofM;
+      const float wD = w[c] * D[c] * ofM, a = wD - q, inverse = b.inverse[c];
+      b.scaleTangent[at + c] = w[c] * response;
+      b.coefficient[at + c] = a * inverse;
       b.coefficientOfNorm[at + c] =
-          static_cast<float>((wE / m - wD * meanTangent / (m * m) + ofMean - a * tangent * inverse) * inverse);
-      sums.grnWeight[c] += static_cast<float>(E[c] * n[c] / m + D[c] * response);
+          (w[c] * E[c] * ofM - wD * mean * ofM + common - a * b.tangent[c] * inverse) * inverse;
+      sums.grnWeight[c] += E[c] * n[c] * ofM + D[c] * response;
     }
   }
 
@@ -215,10 +234,11 @@ struct Second {
 
 }  // namespace
 
-std::vector<Tensor> mlpSecond(const Tensor& x, const Tensor& norms, const Tensor& dout, const Tensor& z,
-                              const MlpParameters& parameters, const MlpEps& eps, bool ofParameters) {
-  return dispatchDtype(
-      x, [&](auto value) { return Second<decltype(value)>(x, norms, dout, z, parameters, eps, ofParameters).run(); });
+std::vector<Tensor> mlpSecond(const Tensor& x, const MlpHidden& hidden, const MlpSlopes& slopes, const Tensor& dout,
+                              const Tensor& z, const MlpParameters& parameters, const MlpEps& eps, bool ofParameters) {
+  return dispatchDtype(x, [&](auto value) {
+    return Second<decltype(value)>(x, hidden, slopes, dout, z, parameters, eps, ofParameters).run();
+  });
 }
 
 }  // namespace batch_cam

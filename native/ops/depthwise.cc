@@ -96,7 +96,7 @@ Gradients gradientsOf(const Tensor& x, const Tensor& weight, const Tensor& dy, b
       const T* dyOfImage = dataOf<T>(dy) + n * layout.pixels();
       kernelsOfT.pad(layout.image, dataOf<T>(x) + n * layout.pixels(), padded.data());
       kernelsOfT.pad(layout.image, dyOfImage, gradient.data());
-      kernels().depthwiseWeight(layout.image, padded.data(), gradient.data(), sums->weight.data());
+      kernelsOfT.depthwiseWeight(layout.image, padded.data(), gradient.data(), sums->weight.data());
       kernelsOfT.columnSums({layout.image.height * layout.image.width, layout.image.channels}, dyOfImage,
                             sums->bias.data());
       if (ofInput)

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { apart, double, fresh } from "../../test/support/apart.ts";
-import { type ConvNextMlpWeights, convNextMlp, depthwiseConv, hasConvNextMlp } from "./fused-ops.ts";
+import { type ConvNextMlpWeights, convNextMlp, depthwiseConv, hasConvNextMlp, layerNormOf } from "./fused-ops.ts";
 import { conv2d, gelu, grad, layerNorm, linear, manualSeed, randn, type Tensor } from "./index.ts";
 
 /** The result, the gradients with respect to `inputs`, and the derivatives of the first gradient along a random direction. */
@@ -76,6 +76,32 @@ describe("depthwiseConv", () => {
     ["weights of other channels", [3, 1, 3, 3], /weight must have the shape \(C, 1, k, k\)/],
   ] as const)("refuses %s", (_, weight, message) => {
     expect(() => depthwiseConv(randn([1, 5, 5, 4]), randn(weight), randn([4]))).toThrow(message);
+  });
+});
+
+describe("layerNormOf", () => {
+  const weightsOf = ([weight, bias]: Tensor[]) => ({ weight: weight as Tensor, bias: bias as Tensor, eps: 1e-6 });
+  const kernel = ([x, ...weights]: Tensor[]) => layerNormOf(x as Tensor, weightsOf(weights));
+  const formula = ([x, ...weights]: Tensor[]) =>
+    layerNorm(x as Tensor, [(x as Tensor).sizes.at(-1) as number], weightsOf(weights));
+
+  it.each([{ sizes: [3, 2, 5, 40] }, { sizes: [600, 13] }, { sizes: [1, 1, 1, 320] }])(
+    "has float64's values, gradients and second derivatives: $sizes",
+    ({ sizes }) => {
+      manualSeed(8);
+      const channels = sizes.at(-1) as number;
+      const [x, ...weights] = [randn(sizes), randn([channels]), randn([channels])] as [Tensor, ...Tensor[]];
+      for (const results of [measured, measuredByFirst]) {
+        expect(furthest([x, ...weights], kernel, formula, results)).toBeLessThan(3e-6);
+        // Second derivatives are differences of larger terms. The bound is that of the MLP, which begins with this norm.
+        expect(furthest([x.to("bfloat16"), ...weights], kernel, formula, results)).toBeLessThan(6e-2);
+      }
+    },
+  );
+
+  it("refuses weights that do not fit", () => {
+    expect(() => layerNormOf(randn([2, 3]), weightsOf([randn([2]), randn([2])]))).toThrow(/x's last dimension/);
+    expect(() => layerNormOf(randn([2, 3]).to("float64"), weightsOf([randn([3]), randn([3])]))).toThrow(/dtype Double/);
   });
 });
 

@@ -42,6 +42,11 @@ export function depthwiseConv(x: Tensor, w: Tensor, bias: Tensor): Tensor {
   return new Tensor(aten.batchCamDepthwiseConv(x, w, bias));
 }
 
+/** (x − mean x) / √(var x + eps) · weight + bias over the last dimension of x, float32 or bfloat16; weight and bias float32. */
+export function layerNormOf(x: Tensor, { weight, bias, eps }: { weight: Tensor; bias: Tensor; eps: number }): Tensor {
+  return new Tensor(aten.batchCamLayerNorm(x, weight, bias, eps));
+}
+
 /**
  * Convolution of x (N, C, H, W) with w (K, C, k, k), channels-last; each pass uses the kernel that is fastest for its shape.
  */

@@ -49,6 +49,7 @@ export {
   hasFusedConv,
   hasWinogradConv,
   type ImageSource,
+  layerNormOf,
   mapDistance,
   packConvWeight,
   setFusedInference,

@@ -14,6 +14,7 @@ import { expectInput } from "../../tensor/internal.ts";
 import { expectOneOf, expectRate, expectSizeLists, expectSizes, knownOptions, Model } from "../model.ts";
 import { ConvNextBlock, type MlpKind } from "./convnext-block.ts";
 import type { convNextV2Description } from "./description.ts";
+import { PatchConv } from "./patch-conv.ts";
 
 export interface ConvNextV2Options {
   /** The number of classes (1000, as in timm). */
@@ -81,7 +82,7 @@ class Stage extends Module {
     super();
     const changes = stride > 1 || from !== to;
     this.downsample = changes
-      ? new Sequential(new LayerNorm2d(from, { eps: EPS }), new Conv2d(from, to, stride, { stride }))
+      ? new Sequential(new LayerNorm2d(from, { eps: EPS }), new PatchConv(from, to, stride))
       : null;
     this.blocks = new Sequential(...rates.map((dropPath) => new ConvNextBlock(to, { mlp, dropPath })));
   }
@@ -144,10 +145,7 @@ export class ConvNextV2 extends Model {
     this.numClasses = numClasses;
     this.inChannels = inChannels;
     this.#leastSide = strides.reduce((product, stride) => product * stride, patch);
-    this.stem = new Sequential(
-      new Conv2d(inChannels, first, patch, { stride: patch }),
-      new LayerNorm2d(first, { eps: EPS }),
-    );
+    this.stem = new Sequential(new PatchConv(inChannels, first, patch), new LayerNorm2d(first, { eps: EPS }));
     const stages = dims.map((to, i) => {
       const [from, stride] = [dims[i - 1] ?? first, strides[i] as 1 | 2];
       return new Stage(from, to, { stride, mlp, rates: rates[i] as number[] });

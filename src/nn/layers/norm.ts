@@ -1,7 +1,16 @@
 import { expectNumber, optionsOf } from "../../arguments.ts";
 import { BatchCamError } from "../../errors.ts";
 import { batchNorm, layerNorm, ones, type Tensor, zeros } from "../../tensor/index.ts";
-import { expectCounts, expectImages, expectLast, expectTensor, reportBias } from "../../tensor/internal.ts";
+import {
+  expectCounts,
+  expectImages,
+  expectLast,
+  expectTensor,
+  fusedDtype,
+  layerNormOf,
+  reportBias,
+  wantsFused,
+} from "../../tensor/internal.ts";
 import { Module } from "../module.ts";
 import { buffer, parameter } from "../parameter.ts";
 import { settingsText } from "../print.ts";
@@ -108,6 +117,11 @@ export class LayerNorm extends Module {
 export class LayerNorm2d extends LayerNorm {
   override forward(x: Tensor): Tensor {
     expectImages("LayerNorm2d", x, this.size);
+    const dtype = fusedDtype(x);
+    const isFloat32 = this.weight.dtype === "float32" && this.bias.dtype === "float32";
+    // Under autocast this norm stays in bfloat16, and libtorch's returns float32.
+    if (dtype !== null && isFloat32 && x.numel > 0 && wantsFused())
+      return layerNormOf(x.permute([0, 2, 3, 1]).to(dtype), weightsOf(this)).permute([0, 3, 1, 2]);
     return layerNorm(x.permute([0, 2, 3, 1]), [this.size], weightsOf(this)).permute([0, 3, 1, 2]);
   }
 }

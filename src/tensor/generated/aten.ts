@@ -2153,6 +2153,17 @@ export function batchCamDepthwiseConv(x: TensorCore, weight: TensorCore, bias?: 
   return run(batchCamDepthwiseConvOp);
 }
 
+const batchCamLayerNormOp = operator("batch_cam::layer_norm", "");
+/** `batch_cam::layer_norm(Tensor x, Tensor weight, Tensor bias, float eps) -> Tensor` */
+export function batchCamLayerNorm(x: TensorCore, weight: TensorCore, bias: TensorCore, eps: number): Handle {
+  let next = 0;
+  arena[next++] = handleOf(x, "batchCamLayerNorm: x");
+  arena[next++] = handleOf(weight, "batchCamLayerNorm: weight");
+  arena[next++] = handleOf(bias, "batchCamLayerNorm: bias");
+  arena[next++] = float(eps, "batchCamLayerNorm: eps");
+  return run(batchCamLayerNormOp);
+}
+
 const batchCamBatchNormActOp = operator("batch_cam::batch_norm_act", "");
 /** `batch_cam::batch_norm_act(Tensor x, Tensor weight, Tensor bias, Tensor running_mean, Tensor running_var, Tensor? add, bool relu, float momentum, float eps) -> Tensor` */
 export function batchCamBatchNormAct(x: TensorCore, weight: TensorCore, bias: TensorCore, runningMean: TensorCore, runningVar: TensorCore, add: TensorCore | null | undefined, relu: boolean, momentum: number, eps: number): Handle {
