@@ -82,7 +82,7 @@ const MAKERS: Readonly<Record<Source, (options: RecipeOptions) => Made>> = {
         "import torch",
         `from ${module} import ${name}`,
         "",
-        `model = ${name}(${classes === undefined ? "" : `num_classes=${classes}`})`,
+        `model = ${name}(${classes === undefined ? "" : `num_classes=${classes}`})  # your constructor's own arguments`,
         `model.load_state_dict(${LOAD})`,
         "model.eval()  # take the model out of DistributedDataParallel (model.module) and torch.compile (model._orig_mod) first",
       ],

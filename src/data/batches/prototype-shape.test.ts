@@ -125,6 +125,12 @@ describe("prototypeShape", () => {
     );
   });
 
+  it("shows as many digits of a value as tell it from its limit", () => {
+    expect(describeShape({ contrast: 0.5, separation: 0.0496, carries: "common" })).toContain("separation 0.0496;");
+    expect(describeShape({ contrast: 0.0999, separation: 0.2, carries: "none" })).toContain("contrast 0.0999,");
+    expect(describeShape({ contrast: 0.104, separation: 0.2, carries: "shape" })).toContain("contrast 0.104,");
+  });
+
   it("leaves no tensor allocated, and says what to do", () => {
     const split = splitOf(60, 3, SIDE, scene({}));
     const before = memory().liveTensors;

@@ -134,9 +134,15 @@ export interface PrototypeShape {
 const LEAST_CONTRAST = 0.1;
 const LEAST_SEPARATION = 0.05;
 
+/** A value with two decimals, or with as many as show on which side of the limit it is. */
+function besideLimit(value: number, limit: number): string {
+  const digits = [2, 3, 4, 5].find((count) => value === limit || Number(value.toFixed(count)) !== limit);
+  return value.toFixed(digits ?? 6);
+}
+
 /** Describes the result in a few sentences, with a remedy if the prototypes contain no shape. */
 export function describeShape({ contrast, separation, carries }: PrototypeShape): string {
-  const numbers = `contrast ${contrast.toFixed(2)}, separation ${separation.toFixed(2)}`;
+  const numbers = `contrast ${besideLimit(contrast, LEAST_CONTRAST)}, separation ${besideLimit(separation, LEAST_SEPARATION)}`;
   if (carries === "shape") return `Prototypes carry shape (${numbers}).`;
   const remedy =
     "align or crop the images so that the object is always at the same position, or use --statistic cam-ema, whose prototypes are made of maps";

@@ -455,6 +455,7 @@ describe("the entry of report", () => {
       "explanationFigure",
       "explanationPicture",
       "gridReport",
+      "modelCard",
       "overlay",
       "renderRunReport",
     ]);
