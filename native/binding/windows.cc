@@ -13,6 +13,8 @@ namespace {
 constexpr int64_t kSmall = 64;
 // With a stride of 32,768, the backward pass of oneDNN 3.7 ends in a segmentation fault.
 constexpr int64_t kMost = 32767;
+// The same happens with strides of 16,384 in two dimensions. This product of strides takes about a second.
+constexpr double kMostTogether = 1 << 25;
 
 // The number of a list for a dimension; a list of one number holds for all dimensions.
 int64_t at(const c10::IValue& value, size_t dimension) {
@@ -105,6 +107,11 @@ void limitStrides(std::vector<c10::IValue>& stack, const WindowArguments& argume
       strides[i] = limited(strides[i], sizes.mostUseful(i));
   }
   std::for_each(strides.begin(), strides.end(), expectFits);
+  double product = 1;
+  for (size_t i = 0; i < std::max(sizes.dimensions(), strides.size()); ++i)
+    product *= static_cast<double>(strides[isOne ? 0 : std::min(i, strides.size() - 1)]);
+  expect(product <= kMostTogether, FailureKind::kShape, "the product of the strides must be at most ", kMostTogether,
+         ", got ", product);
   if (value.isInt())
     value = strides[0];
   else

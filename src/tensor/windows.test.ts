@@ -62,6 +62,12 @@ describe("a stride that is larger than the padded input", () => {
           "conv2d(input Float[1, 1, 1, 100000], weight Float[1, 1, 1, 8]): the stride must be at most 32767, got 65536",
       }),
     );
+    expect(() => conv2d(leaf([1, 4, 5, 5]), leaf([4, 4, 4, 4]), null, { stride: 16_384, padding: 8192 })).toThrow(
+      expect.objectContaining({
+        code: "E_SHAPE",
+        message: expect.stringMatching(/product of the strides must be at most/),
+      }),
+    );
     backward(conv2d(x, leaf([1, 1, 1, 8]), null, { stride: 1000 }).sum());
   });
 });
