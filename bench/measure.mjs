@@ -9,14 +9,14 @@ import { inTurn, milliseconds, overPlain, quietOf, sideRatio } from "./rounds.mj
 const SWEPT = { warmup: 2, steps: 4 };
 
 /**
- * What is measured of a network. `guided` lists the losses at the default layer; `others` adds other ways to maps, which take long.
+ * The measurements of a network. `guided` lists the losses at the default layer; `others` adds other ways to maps, which take long.
  *
  * @typedef {{ tunedOnly?: boolean, inference?: boolean, guided?: Variant[], last?: boolean, others?: boolean }} Wanted
  */
 
 /** All that the part "fixed" measures. @type {Wanted} */
 export const EVERYTHING = { guided: GUIDED, last: true, others: true };
-/** What the part "large" measures. @type {Wanted} */
+/** The measurements of the part "large". @type {Wanted} */
 export const ESSENTIALS = { tunedOnly: true, inference: true, guided: [PROTOTYPE_SSIM] };
 
 /**

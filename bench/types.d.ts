@@ -33,7 +33,7 @@ export interface NetworkSpec {
   steps: number;
 }
 
-/** What a step computes: a loss, or "inference" for a forward pass. */
+/** The computation of a step: a loss, or "inference" for a forward pass. */
 export interface Variant {
   objective: string;
   distance: DistanceName;

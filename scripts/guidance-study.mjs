@@ -53,7 +53,7 @@ const VARIANTS = {
   "a quarter of each batch": { guideEvery: 1, guideShare: 0.25 },
 };
 
-/** What is trained of each network. @type {Record<string, { options: TrainConfigInput, short: string[], long: string[] }>} */
+/** The runs of each network. @type {Record<string, { options: TrainConfigInput, short: string[], long: string[] }>} */
 const MODELS = {
   "simple-cnn": { options: {}, short: ["plain", "every step", "1 step in 2", "1 step in 4"], long: [] },
   resnet18: {

@@ -60,7 +60,7 @@ async function requestOf(name, { folder, threads }) {
 }
 
 /**
- * The penalty on input gradients, and the plain step beside a busy process.
+ * The penalty on input gradients, and the plain step while another process is busy.
  *
  * @param {NetworkKey} name
  * @param {Measured} all
@@ -87,7 +87,7 @@ async function besideOurPlain(name, all, context) {
 }
 
 /**
- * Steps alone and beside a process that never waits, in turn.
+ * Times steps alone, and while another process is always busy, in turn.
  *
  * @param {Side} side
  * @param {Request} request

@@ -32,7 +32,7 @@ bool passes(Check check) {
 }  // namespace
 
 std::optional<FailureKind> refusedGraph(const std::vector<at::Tensor>& tensors) {
-  // If the memory of a view has changed, libtorch makes its node anew when somebody asks for it.
+  // If the memory of a view has changed, libtorch makes a new node when the node is asked for.
   for (const at::Tensor& tensor : tensors)
     if (!passes([&] { autograd::impl::gradient_edge(tensor); })) return kindOfView(tensor);
   return std::nullopt;

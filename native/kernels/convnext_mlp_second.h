@@ -34,7 +34,7 @@ void geluTangent(Extent extent, const float* bias, const float* u, float* h, flo
   }
 }
 
-// What one row of grnGeluSecond contributes at some channels.
+// The contribution of one row of grnGeluSecond at some channels.
 struct SecondOrderRow {
   Vector ofHidden;
   Vector ofTangent;

@@ -29,7 +29,7 @@ void pad(const DepthwiseImage& image, const T* x, float* out) {
   }
 }
 
-// The indices begin to end - 1 of a kernel's rows, or of the words of a row, that lie over the image for at least one
+// The indices begin to end - 1 of a kernel's rows, or of the words of a row, that are over the image for at least one
 // of the outputs `first` to `last`. The others would add zeros, which are most of them in maps smaller than the kernel.
 struct KernelRange {
   int64_t begin;
@@ -130,7 +130,7 @@ inline void addWeightRow(const float* padded, const float* dy, int64_t channels,
   }
 }
 
-// The number of rows of the output gradient that are taken at a time, so that they and the rows of the image that lie
+// The number of rows of the output gradient that are taken at a time, so that they and the rows of the image
 // under the kernel stay in the first-level cache.
 constexpr int64_t kGradientRows = 4;
 

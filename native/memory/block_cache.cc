@@ -62,7 +62,7 @@ void* fromSystem(size_t bytes) {
 
 // Whether the system can give a block of memory that will be used as a whole. Linux promises more memory than it has,
 // and kills the process when the memory is used, so that a large block is compared with the memory that is left. This
-// takes about 50 us, where the page faults of the smallest block that is compared take at least 20 ms.
+// takes about 50 us; the page faults of the smallest block that is compared take at least 20 ms.
 bool isAvailable(size_t bytes) { return bytes < kGuarded || bytes <= availableMemory(); }
 
 std::string gibibytes(size_t bytes) {

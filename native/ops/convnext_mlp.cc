@@ -49,7 +49,7 @@ MlpParameters parametersOf(const variable_list& from, int64_t first) {
   return p;
 }
 
-// What the forward pass keeps, among the saved tensors.
+// The number of saved tensors that the forward pass keeps.
 constexpr size_t kKept = 6;
 
 void save(const MlpHidden& hidden, variable_list& to) {

@@ -36,17 +36,17 @@ struct MlpOperands {
 // The operands; the last two only if `differentiated`.
 MlpOperands mlpOperands(at::ScalarType dtype, const MlpParameters& parameters, bool differentiated);
 
-// What the forward pass keeps for the others: the norms of the hidden channels (N, hidden channels), float32; and the
-// hidden layer before its bias (N, pixels, hidden channels), of x's dtype, or an undefined tensor if they compute it
-// again; and the operands.
+// The values that the forward pass keeps for the others: the norms of the hidden channels (N, hidden channels),
+// float32; and the hidden layer before its bias (N, pixels, hidden channels), of x's dtype, or an undefined tensor if
+// they compute it again; and the operands.
 struct MlpHidden {
   at::Tensor norms;
   at::Tensor layer;
   MlpOperands operands;
 };
 
-// What the first derivative keeps for the second, or undefined tensors: u, the gradient of GRN's result (N, pixels,
-// hidden channels), of x's dtype; and dnormed, that of the layer norm's result, of x's shape, float32.
+// The values that the first derivative keeps for the second, or undefined tensors: u, the gradient of GRN's result (N,
+// pixels, hidden channels), of x's dtype; and dnormed, that of the layer norm's result, of x's shape, float32.
 struct MlpSlopes {
   at::Tensor u;
   at::Tensor dnormed;

@@ -1,6 +1,6 @@
-// What the passes of the ConvNeXt-V2 MLP have in common: they divide a batch into groups of samples, prepare operands
-// of products, compute the scales of GRN, and add up the gradients of the parameters. Only convnext_mlp_*.cc include
-// this file.
+// Functions that the passes of the ConvNeXt-V2 MLP have in common: they divide a batch into groups of samples, prepare
+// operands of products, compute the scales of GRN, and add up the gradients of the parameters. Only convnext_mlp_*.cc
+// include this file.
 #pragma once
 
 #include <ATen/Parallel.h>

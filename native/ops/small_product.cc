@@ -8,7 +8,7 @@
 namespace batch_cam {
 namespace {
 
-// Whether oneDNN's products in bfloat16 run: with AMX alone, where they are twice as fast as those of kernels/.
+// Whether oneDNN's products in bfloat16 run. They do with AMX alone: there they are twice as fast as those of kernels/.
 bool usesOneDnn() {
 #ifdef CPUBLAS_BRGEMM_BF16BF16F32
   static const bool uses = at::native::cpublas::could_pack(at::kBFloat16);

@@ -275,7 +275,7 @@ function changeTensor(description, random) {
   }
 }
 
-/** What the program takes and gives. @param {Parts} parts @param {Random} random */
+/** Changes the inputs and outputs of the program. @param {Parts} parts @param {Random} random */
 function changeEnds({ program, values }, random) {
   const { graph, signature } = program.graph_module;
   const way = random.below(4);
