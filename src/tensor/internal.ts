@@ -1,6 +1,13 @@
 // Names that other folders of the project use, in addition to the public ones (index.ts). This is not an entry of the package.
 
-export { type CallArgument, findOperator, type OperatorSchema, type SchemaArgument } from "../engine/internal.ts";
+export {
+  type CallArgument,
+  type FailureKind,
+  failureKind,
+  findOperator,
+  type OperatorSchema,
+  type SchemaArgument,
+} from "../engine/internal.ts";
 export {
   autocastDtype,
   copyingSaved,

@@ -9,7 +9,7 @@ const USUAL_SIDE = 224;
 
 /** Describes the input, the output and the target layer of an exported model, with the tree of its modules that give maps. */
 export async function exportedTree(path: string): Promise<string> {
-  using model = await loadExportedModel(path);
+  using model = await loadExportedModel(path, { dtype: "float32" }); // as every command runs it
   const [channels, height, width] = model.imageSize;
   const image = [channels ?? 3, height ?? USUAL_SIDE, width ?? USUAL_SIDE] as const;
   const count = model.fixedBatch === null ? "any number of images" : `exactly ${counted(model.fixedBatch, "image")}`;

@@ -85,6 +85,28 @@ describe("the modules of an exported model", () => {
   });
 });
 
+describe("images of another dtype than the weights", () => {
+  it.each(["float16", "bfloat16", "float64"] as const)(
+    "are refused by %s weights with both remedies",
+    async (dtype) => {
+      using model = await loadExportedModel(pathOf("own_branches"), { dtype });
+      const images = randn([1, 3, 20, 20]);
+      const refused = expect.objectContaining({
+        code: "E_DTYPE",
+        message: expect.stringMatching(
+          new RegExp(
+            `own_branches.pt2 has weights of ${dtype}, and the images are float32: convert the model by model.to\\("float32"\\), or the images by x.to\\("${dtype}"\\)`,
+          ),
+        ),
+      });
+      expect(() => explain(model, images)).toThrow(refused);
+      const converted = model.to("float32");
+      tidy(() => expect(converted.forward(images).sizes).toEqual([1, 5]));
+      images.dispose();
+    },
+  );
+});
+
 describe("the default layer", () => {
   it.each([
     ["timm_resnet_bottleneck", "layer2", [8, 8]],

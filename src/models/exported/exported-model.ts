@@ -5,7 +5,7 @@ import { biasUniform_, inEvaluation, kaimingUniform_, parameter } from "../../nn
 import { PARTS } from "../../nn/internal.ts";
 import { emitNote } from "../../notes.ts";
 import { empty, noGrad, type Tensor, tidy } from "../../tensor/index.ts";
-import { expectImages } from "../../tensor/internal.ts";
+import { expectImages, explained, type FailureKind, failureKind } from "../../tensor/internal.ts";
 import { type ClosedFormHead, type MapTransform, Model } from "../model.ts";
 import { cutPaths } from "./cut-values.ts";
 import { chooseLayers, type LayerChoice } from "./default-layer.ts";
@@ -23,6 +23,15 @@ import { trainingNotice } from "./training-notice.ts";
 
 /** Sides of the images if the file takes any. */
 const USUAL_SIDE = 224;
+
+/** How the engine's failures for tensors of two dtypes are classed. */
+const DTYPE_FAULTS: ReadonlySet<FailureKind | undefined> = new Set([
+  "type",
+  "value",
+  "not implemented",
+  "sentence",
+  "other",
+]);
 
 /** Layers of which one pass tells whether the logits depend on their cells. */
 const LAYERS_AT_ONCE = 4;
@@ -164,11 +173,26 @@ export class ExportedModel extends Model {
     expectImages("ExportedModel", x, channels ?? undefined);
     this.#expectBatch(x.sizes[0] as number);
     const fits = [height, width].every((side, i) => side === null || side === x.sizes[2 + i]);
-    if (fits) return this.#runner.run(x);
+    if (fits) return this.#run(x);
     throw new BatchCamError(
       "E_SHAPE",
       `ExportedModel: ${this.#source} was exported for images of ${height ?? "any"}x${width ?? "any"}, got ${x.sizes[2]}x${x.sizes[3]}: resize the images, or export it for that size (batch-cam export-recipe)`,
     );
+  }
+
+  /** Some operators convert images of another dtype, so an error says what to do only if one refuses them. */
+  #run(x: Tensor): Tensor {
+    try {
+      return this.#runner.run(x);
+    } catch (error) {
+      const { dtype } = this.#runner;
+      if (x.dtype === dtype || !(error instanceof BatchCamError) || !DTYPE_FAULTS.has(failureKind(error))) throw error;
+      throw explained(
+        error,
+        "E_DTYPE",
+        `ExportedModel: ${this.#source} has weights of ${dtype}, and the images are ${x.dtype}: convert the model by model.to("${x.dtype}"), or the images by x.to("${dtype}"); the engine says: ${error.detail}`,
+      );
+    }
   }
 
   #expectBatch(batch: number): void {
