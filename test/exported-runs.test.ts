@@ -102,6 +102,16 @@ describe("training an exported model on a folder of images", () => {
     expect(existsSync(join(folder, "fixed/config.json"))).toBe(false);
   });
 
+  it.each(["64", "32"])("refuses an image size of %s that was given, also where it is the default", async (size) => {
+    const data = ["--dataset", "folder", "--data-dir", images, "--image-size", size, "--threads", "1"];
+    for (const command of [["train", "--output", join(folder, "sized")], ["evaluate"]]) {
+      const { code, err } = await cli(...command, "--model", model, ...data);
+      expect(err).toContain("was exported for 3x20x20 (channels x height x width), and the data set gives");
+      expect(err).toContain(`gives 3x${size}x${size}: leave --image-size and --image-channels out`);
+      expect(code).toBe(2);
+    }
+  });
+
   it("names the file and the folder of images in the title of the report, without their paths", () => {
     const page = readFileSync(join(folder, "runs/guided/report.html"), "utf8");
     expect(page).toContain("Batch-CAM: mine on images, guided");

@@ -21,14 +21,17 @@ import { type EvaluationRecord, formatEvaluation, withoutUndefined } from "./eva
 import { EvaluationProgress } from "./progress.ts";
 import { openSubject } from "./subject.ts";
 
-type EvaluateCall = Pick<CommandCall, "stdout" | "stderr" | "signal"> & { config: EvaluateConfig };
+type EvaluateCall = Pick<CommandCall, "stdout" | "stderr" | "signal"> & {
+  input: Readonly<Record<string, unknown>>;
+  config: EvaluateConfig;
+};
 
 /** Evaluates a run and writes the record into its directory, replacing an earlier one. */
 export async function runEvaluate(call: EvaluateCall): Promise<Outcome> {
-  const { config, stdout, stderr } = call;
+  const { input, config, stdout, stderr } = call;
   if (config.threads !== undefined) setNumThreads(config.threads);
   const methods = methodsOf("evaluate", config.method);
-  const subject = await openSubject(config, warnTo(stderr));
+  const subject = await openSubject({ input, config }, warnTo(stderr));
   const progress = new EvaluationProgress(stderr);
   try {
     const name = config.split === "test" ? "evaluation.json" : `evaluation-${config.split}.json`;

@@ -4,8 +4,15 @@ import { BatchCamError } from "../../errors.ts";
 import { type LoadedRun, openExportedOn, openRun } from "../../workflows/internal.ts";
 import { kebabCase } from "../flags.ts";
 
-/** Opens the run, or the exported model with its data set, that a config names. */
-export async function openSubject(config: EvaluateConfig, onWarning: (message: string) => void): Promise<LoadedRun> {
+/**
+ * Opens the run, or the exported model with its data set, that a config names.
+ *
+ * @param call the config, and the options that were given, because a default does not decide the size of an exported model's images
+ */
+export async function openSubject(
+  { input, config }: { input: Readonly<Record<string, unknown>>; config: EvaluateConfig },
+  onWarning: (message: string) => void,
+): Promise<LoadedRun> {
   const { run, model, camLayer, dataDir, acceptNewData } = config;
   const fail = (message: string): never => {
     throw new BatchCamError("E_CONFIG", `evaluate: ${message}`);
@@ -13,7 +20,7 @@ export async function openSubject(config: EvaluateConfig, onWarning: (message: s
   if (run !== undefined && model !== undefined) return fail("give either a run or --model, not both");
   if (model !== undefined) {
     if (acceptNewData) fail("--accept-new-data is for a run, which recorded its data");
-    const data = Object.fromEntries(MODEL_DATA_KEYS.map((key) => [key, config[key]]));
+    const data = Object.fromEntries(MODEL_DATA_KEYS.map((key) => [key, input[key]]));
     const subject = await openExportedOn(
       { ...data, model, dataDir, camLayer } as Parameters<typeof openExportedOn>[0],
       "evaluate",

@@ -3,7 +3,7 @@ import { open } from "node:fs/promises";
 import { join } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { replaceFile, writeFileAtomically } from "../../atomic-file.ts";
-import { parseTrainConfig, type TrainConfig, type TrainConfigInput } from "../../config/index.ts";
+import type { TrainConfig, TrainConfigInput } from "../../config/index.ts";
 import { usesOption } from "../../config/internal.ts";
 import { counted } from "../../counted.ts";
 import { BatchCamError } from "../../errors.ts";
@@ -107,20 +107,18 @@ const changed = (path: string, how: string): BatchCamError =>
     options: ["model"],
   });
 
-/**
- * The config with the size and channels of the model's images, if the data set resizes its images. No other size would fit, so a size
- * that is the option's default counts as left open: a grid's configs have their defaults filled in.
- */
+/** The config with the size and channels of the model's images, if the data set resizes its images and the config leaves them open. */
 export function withImagesOf(exported: ExportedModel, input: TrainConfigInput): TrainConfigInput {
-  const [channels, height] = exported.imageSize;
   if (!usesOption(input.dataset ?? "", "imageSize")) return input;
-  const { imageSize = DEFAULTS.imageSize, imageChannels = DEFAULTS.imageChannels } = input;
-  const size = height !== null && imageSize === DEFAULTS.imageSize ? height : imageSize;
-  const greyscale = channels === 1 && imageChannels === DEFAULTS.imageChannels;
-  return { ...input, imageSize: size, imageChannels: greyscale ? 1 : imageChannels };
+  const [channels, height, width] = exported.imageSize;
+  const side = input.imageSize ?? height ?? width;
+  const imageChannels = input.imageChannels ?? (channels === 1 ? 1 : undefined);
+  return {
+    ...input,
+    ...(side === null ? {} : { imageSize: side }),
+    ...(imageChannels === undefined ? {} : { imageChannels }),
+  };
 }
-
-const DEFAULTS = parseTrainConfig({});
 
 /**
  * Makes an exported model fit a data set. A model for another number of classes gets a new last layer. Returns messages on what was

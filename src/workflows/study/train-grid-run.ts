@@ -1,7 +1,8 @@
 import { rm } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import type { NamedTrainConfig, TrainConfigInput } from "../../config/index.ts";
+import { type NamedTrainConfig, parseTrainConfig, type TrainConfigInput } from "../../config/index.ts";
 import { BatchCamError } from "../../errors.ts";
+import { isExportedPath } from "../../models/internal.ts";
 import { readRegularText } from "../../regular-file.ts";
 import { type StartEvent, type TrainEvent, type TrainResult, train } from "../../train/index.ts";
 import { continueOrRestart, environmentInWords, readLog, readRunData, unlessAborted } from "../../train/internal.ts";
@@ -87,7 +88,7 @@ async function trainRun(
 ): Promise<TrainResult> {
   const options = { ...withSignal(signal), ...(onEvent === undefined ? {} : { onEvent }) };
   const config: TrainConfigInput = {
-    ...{ checkpointSeconds: CHECKPOINT_SECONDS, ...run },
+    ...{ checkpointSeconds: CHECKPOINT_SECONDS, ...withoutDefaultImages(run) },
     ...{ output: dirname(directory), experiment: basename(directory), threads, figures: false, logEvery: 1 },
     deterministic: true,
   };
@@ -98,6 +99,19 @@ async function trainRun(
       return train(config, options);
     },
   });
+}
+
+const { imageSize: USUAL_SIZE, imageChannels: USUAL_CHANNELS } = parseTrainConfig({});
+
+/** The config of a run has its defaults filled in, and those for images would contradict the file of an exported model. */
+function withoutDefaultImages(run: NamedTrainConfig): TrainConfigInput {
+  if (!isExportedPath(run.model)) return run;
+  const { imageSize, imageChannels, ...rest } = run;
+  return {
+    ...rest,
+    ...(imageSize === USUAL_SIZE ? {} : { imageSize }),
+    ...(imageChannels === USUAL_CHANNELS ? {} : { imageChannels }),
+  };
 }
 
 type Measured = Pick<DoneRun, "explanations" | "spurious" | "samples">;
