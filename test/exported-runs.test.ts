@@ -1,8 +1,9 @@
 import { copyFileSync, existsSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
-import { loadSafetensors } from "../src/io/index.ts";
+import { loadSafetensors, saveSafetensors } from "../src/io/index.ts";
 import { loadExportedModel } from "../src/models/index.ts";
+import { noGrad } from "../src/tensor/index.ts";
 import { train } from "../src/train.ts";
 import { cli } from "./support/cli.ts";
 import { drawClass } from "./support/image-folder.ts";
@@ -110,6 +111,23 @@ describe("training an exported model on a folder of images", () => {
       expect(err).toContain(`gives 3x${size}x${size}: leave --image-size and --image-channels out`);
       expect(code).toBe(2);
     }
+  });
+
+  it("refuses weights that are not finite by their name, and leaves no folder behind", async () => {
+    const ill = join(folder, "ill.safetensors");
+    const loaded = await loadExportedModel(model);
+    const state = loaded.stateDict();
+    const key = [...state.keys()].find((name) => name.endsWith("running_var")) as string;
+    noGrad(() => state.get(key)?.fill_(Number.NaN));
+    await saveSafetensors(ill, state);
+    loaded.dispose();
+    for (const kind of [[], ["--plain"]]) {
+      const { code, err } = await train3("--experiment", "ill", "--weights", ill, ...kind);
+      expect(err).toContain(`ill.safetensors: ${key} has values that are NaN or infinite`);
+      expect(err).not.toMatch(/--lr|--lambda-warmup/);
+      expect(code).toBe(2);
+    }
+    expect(existsSync(join(folder, "runs/ill"))).toBe(false);
   });
 
   it("names the file and the folder of images in the title of the report, without their paths", () => {

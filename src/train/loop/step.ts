@@ -190,7 +190,7 @@ export function refuseNonFiniteWeights(session: Session): void {
 }
 
 function notFinite(
-  { progress, run, savedStep }: Session,
+  { config, progress, run, savedStep }: Session,
   term: string,
   value: number,
   step = progress.step + 1,
@@ -199,9 +199,10 @@ function notFinite(
     savedStep === null
       ? "there is no checkpoint yet"
       : `the last good checkpoint is ${lastCheckpoint(run.directory)} (step ${savedStep})`;
+  const advice = config.plain ? "option lr or clipGrad" : "option lr, clipGrad or a longer lambdaWarmup";
   return new BatchCamError(
     "E_NUMERIC",
-    `step ${step}: ${term} is ${value}; ${good}. Try a smaller value of the option lr, clipGrad or a longer lambdaWarmup`,
+    `step ${step}: ${term} is ${value}; ${good}. Try a smaller value of the ${advice}`,
   );
 }
 

@@ -16,6 +16,7 @@ import { begin } from "./begin.ts";
 import { disposeAll, type Progress } from "./checkpoint.ts";
 import type { TrainEvent } from "./events.ts";
 import { exportedOfConfig, exportedOfRun, withImagesOf } from "./exported-run.ts";
+import { expectFiniteWeights } from "./finite-weights.ts";
 import { augmentationOf } from "./from-config.ts";
 import type { GivenToRun } from "./given-parts.ts";
 import { type GuidedRun, guideEveryOf } from "./guide-every.ts";
@@ -119,6 +120,7 @@ async function sessionOf(
 ): Promise<Session> {
   const resumes = run.start === "continue";
   const adapted = [...notes, ...startModel(model, start, data.config.model)];
+  if (!resumes) expectFiniteWeights(model, start.path || (exported === null ? "the model" : data.config.model));
   if (start.source !== null) adapted.push(normalizationNote(data.train.normalization, start.source));
   const guided = await runGuidance(run, { data, model, emit });
   const frozen = data.config.freeze === undefined ? [] : freeze(model, data.config.freeze);
