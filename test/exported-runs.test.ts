@@ -259,7 +259,9 @@ describe("an exported model without a run", () => {
 
   it("refuses weights of another model, and another size of the images", async () => {
     const weights = join(folder, "elsewhere/checkpoints/best.safetensors");
-    expect((await explain("--model", VIT, "--weights", weights)).err).toContain(weights);
+    const other = await explain("--model", VIT, "--weights", weights);
+    expect(other.err).toContain(`${weights} has the weights of another model than ${VIT} (`);
+    expect(other.err).not.toMatch(/strict|\{|\}/);
     expect((await explain("--model", VIT, "--image-size", "64")).err).toContain("was exported for images of 32x32");
   });
 

@@ -1,6 +1,7 @@
 import { expectMap, expectString } from "../arguments.ts";
 import { counted } from "../counted.ts";
 import { BatchCamError } from "../errors.ts";
+import { withoutStrictAdvice } from "../nn/internal.ts";
 import { noGrad, type Tensor, tidy } from "../tensor/index.ts";
 import { expectTensor } from "../tensor/internal.ts";
 import { expectModel, type Model } from "./model.ts";
@@ -127,6 +128,6 @@ function withArchitecture(error: unknown, weights: ReadonlyMap<string, Tensor>):
   const looks = likely === null ? "they look like none of this project's models" : `they look like ${likely}`;
   const nearest = error.code === "E_CHECKPOINT" ? `; ${nearestArchitecture(weights)}` : "";
   // Removes the advice of `loadStateDict`, which a caller of this function cannot follow.
-  const message = error.message.replace(/; pass \{ strict: false \} .*$/, "");
+  const message = withoutStrictAdvice(error.message);
   return new BatchCamError(error.code, `${message} (${looks}${nearest})`, { cause: error });
 }

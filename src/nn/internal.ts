@@ -21,3 +21,4 @@ export { dropped } from "./layers/dropout.ts";
 export { PARTS } from "./module.ts";
 export { mark } from "./parameter.ts";
 export { describeOutput, logitsOf, SharedOutputs, tapOutput } from "./recorder.ts";
+export { withoutStrictAdvice } from "./state-dict.ts";

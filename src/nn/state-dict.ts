@@ -60,6 +60,9 @@ export interface LoadReport {
   unexpected: string[];
 }
 
+/** The text of an error of `loadStateDict` without its advice, for callers whose users cannot give that option. */
+export const withoutStrictAdvice = (text: string): string => text.replace(/; pass \{ strict: false \} .*$/, "");
+
 /** Copies `state` into `target` by name; see Module.loadStateDict. */
 export function loadTensors(
   target: ReadonlyMap<string, Tensor>,

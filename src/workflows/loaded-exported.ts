@@ -5,6 +5,7 @@ import { prototypes as classPrototypes, type Split } from "../data/index.ts";
 import { BatchCamError } from "../errors.ts";
 import { type ExportedModel, loadWeights } from "../models/index.ts";
 import { exportedName } from "../models/internal.ts";
+import { withoutStrictAdvice } from "../nn/internal.ts";
 import { keep } from "../tensor/index.ts";
 import {
   camLayerOf,
@@ -33,7 +34,7 @@ export async function openExported(
 ): Promise<LoadedModel> {
   const model = await openFloat32(path);
   try {
-    const notes = weights === undefined ? [] : await replaceWeights(model, weights, key);
+    const notes = weights === undefined ? [] : await replaceWeights({ model, file: path }, weights, key);
     const channels = channelsOf(model, path);
     const scale = { normalization, mean, std };
     const chosen = normalizationOf(normalizationOfExported(model, scale), { channels, scale });
@@ -118,7 +119,11 @@ export interface ExportedOptions extends Omit<WeightsOptions, "model"> {
   weights?: string | undefined;
 }
 
-async function replaceWeights(model: ExportedModel, path: string, key: string | undefined): Promise<string[]> {
+async function replaceWeights(
+  { model, file }: { model: ExportedModel; file: string },
+  path: string,
+  key: string | undefined,
+): Promise<string[]> {
   const { weights, notes } = await loadWeights(path, { key });
   try {
     const classes = weights.get(`${model.classifier}.weight`)?.sizes[0];
@@ -127,7 +132,11 @@ async function replaceWeights(model: ExportedModel, path: string, key: string | 
     return notes.map((note) => `weights: ${note}`);
   } catch (error) {
     if (!(error instanceof BatchCamError)) throw error;
-    throw new BatchCamError("E_CHECKPOINT", `openExported: ${path}: ${error.detail}`, { cause: error });
+    throw new BatchCamError(
+      "E_CHECKPOINT",
+      `openExported: ${path} has the weights of another model than ${file} (${withoutStrictAdvice(error.detail)}): give weights that were saved from this model, or leave the weights out to use those of the .pt2 file`,
+      { cause: error },
+    );
   } finally {
     disposeAll(weights);
   }

@@ -28,7 +28,7 @@ describe("batch-cam export-recipe", () => {
     expect(out).toContain('torch.export.save(program, "hf-hub_timm_vit.a1.pt2")');
     expect(out).not.toContain("torchvision");
     expect((await print("--source", "own", "--model", "nets.small.Net")).out).toMatch(
-      /^from nets\.small import Net\n\nmodel = Net\(\)  # your constructor's own arguments$/m,
+      /^from nets\.small import Net\n\nmodel = Net\(\) {2}# your constructor's own arguments$/m,
     );
   });
 

@@ -6,6 +6,7 @@ import { fileFault } from "../../atomic-file.ts";
 import { BatchCamError } from "../../errors.ts";
 import { loadSafetensors, readSafetensorsMetadata, saveSafetensors } from "../../io/index.ts";
 import type { Module } from "../../nn/index.ts";
+import { withoutStrictAdvice } from "../../nn/internal.ts";
 import type { Tensor } from "../../tensor/index.ts";
 import type { EpochRecord, Rejudged } from "./events.ts";
 
@@ -218,7 +219,7 @@ export function loadCheckpointed(model: Module, weights: ReadonlyMap<string, Ten
     model.loadStateDict(weights);
   } catch (error) {
     if (!(error instanceof BatchCamError)) throw error;
-    const problem = error.detail.replace(/; pass \{ strict: false \} .*$/, "");
+    const problem = withoutStrictAdvice(error.detail);
     const remedy = "restore the file, or name another checkpoint";
     throw new BatchCamError("E_CHECKPOINT", `${checkpoint} does not belong to its run: ${problem}; ${remedy}`, {
       cause: error,

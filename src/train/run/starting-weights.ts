@@ -4,6 +4,7 @@ import { BatchCamError } from "../../errors.ts";
 import { type ExportedModel, loadPretrained, loadWeights, Model } from "../../models/index.ts";
 import { familyOf, recognise } from "../../models/internal.ts";
 import type { Module } from "../../nn/index.ts";
+import { withoutStrictAdvice } from "../../nn/internal.ts";
 import type { Tensor } from "../../tensor/index.ts";
 import { broughtNormalization, normalizationOfExported } from "../data/normalization.ts";
 import { disposeAll } from "./checkpoint.ts";
@@ -69,7 +70,9 @@ function startFrom(model: Module, { path, weights }: Start, name: string): strin
       remedy === ""
         ? ""
         : `the weights are those of another network: give { ${remedy} } to train that one. The mismatch: `;
-    throw new BatchCamError("E_CHECKPOINT", `weights: ${path}: ${advice}${error.detail}`, { cause: error });
+    throw new BatchCamError("E_CHECKPOINT", `weights: ${path}: ${advice}${withoutStrictAdvice(error.detail)}`, {
+      cause: error,
+    });
   }
 }
 
