@@ -300,6 +300,32 @@ describe("an exported model without a run", () => {
     expect((await cli("models", BRANCHES)).out).toBe(out);
   });
 
+  it("without maps is explained by methods that need no layer, and every command says why it takes no other", async () => {
+    const flat = await changedProgram(folder, (json) => {
+      // Only the last linear layer remains a module; the operators before it belong to the model itself.
+      const { nodes } = json.graph_module.graph;
+      for (const { metadata } of nodes.slice(0, -1)) delete metadata.nn_module_stack;
+    });
+    const shown = await cli("models", flat);
+    expect([shown.code, shown.err]).toEqual([0, ""]);
+    expect(shown.out).toMatch(/\ntarget layer: none, as no module gives maps of more than one cell; .*Saliency.*\n$/);
+    const methods = "Saliency,IntegratedGradients,SmoothGrad";
+    const { code, out, err } = await explain("--model", flat, "--method", methods);
+    expect(code, err).toBe(0);
+    expect(out).toContain(`changed from ${flat}: Saliency, IntegratedGradients, SmoothGrad\n`);
+    const refused = await explain("--model", flat, "--method", "Saliency,LayerCAM");
+    expect(refused.err).toMatch(
+      /--method LayerCAM needs a layer with maps of more than one cell, and changed has none/,
+    );
+    const data = ["--model", flat, "--dataset", "folder", "--data-dir", images, "--threads", "1"];
+    for (const command of [["train", "--plain", "--output", join(folder, "flat")], ["evaluate"]]) {
+      const { code, err } = await cli(...command, ...data);
+      expect(err).toMatch(/has no module with maps of more than one cell, which training and evaluating need/);
+      expect(code).toBe(2);
+    }
+    expect(existsSync(join(folder, "flat/changed-images-plain-seed0"))).toBe(false);
+  });
+
   const rowsOf = (out: string) => [...out.matchAll(/^ *([\w.]+)(?: \*)? +\[N, /gm)].map(([, path]) => path as string);
 
   it("is shown in the order in which its modules run, each before those inside it", async () => {

@@ -88,6 +88,11 @@ export const METHOD_REGISTRY: Registry<NamedMethod> = registryOf(
   METHODS.map((name): NamedMethod => ({ name, ...METHOD_TABLE[name] })),
 );
 
+/** The methods that use no layer, which explain any network. */
+export const LAYERLESS_METHODS: readonly string[] = METHOD_REGISTRY.items
+  .filter(({ kind }) => kind === "image")
+  .map(({ name }) => name);
+
 /** Reduces a name to letters and digits, so that "grad-cam++" and "GradCAMPlusPlus" are equal. */
 const plain = (name: string) =>
   name

@@ -40,13 +40,13 @@ export async function openExported(
     const chosen = normalizationOf(normalizationOfExported(model, scale), { channels, scale });
     const scaled = chosen.source === null ? [] : [normalizationNote(chosen.normalization, chosen.source)];
     expectNames(classNames, model.numClasses);
-    const layout = model.layoutOf(model.camLayer);
+    const camLayer = model.camLayers.length === 0 ? null : model.camLayer;
     return {
       ...{ checkpoint: weights ?? path, model, modelName: exportedName(path), channels },
       ...{ imageSize: sidesOf(model, path, imageSize), normalization: chosen.normalization },
       classNames: classNames ?? Array.from({ length: model.numClasses }, (_, label) => String(label)),
-      notes: [...notes, `target layer: ${model.camLayer}, which gives ${layout}`, ...scaled],
-      camLayer: model.camLayer,
+      notes: [...notes, ...layerNote(model, camLayer), ...scaled],
+      camLayer,
       dispose: () => model.dispose(),
     };
   } catch (error) {
@@ -54,6 +54,9 @@ export async function openExported(
     throw error;
   }
 }
+
+const layerNote = (model: ExportedModel, layer: string | null): string[] =>
+  layer === null ? [] : [`target layer: ${layer}, which gives ${model.layoutOf(layer)}`];
 
 /**
  * Opens an exported model with the data set that a config names, as `openRun` opens a run. The prototypes are those of the training

@@ -42,13 +42,14 @@ export interface LoadedModel {
   readonly classNames: readonly string[];
   /** Descriptions of the choices and changes that were made when the weights were read. */
   readonly notes: readonly string[];
-  /** The layer whose maps were guided in training, or the default layer of the architecture. */
-  readonly camLayer: string;
+  /** The layer whose maps were guided in training, or the default layer of the architecture; null if no layer gives maps. */
+  readonly camLayer: string | null;
   dispose(): void;
 }
 
 /** A run's model with the run's own data, settings and prototypes. */
 export interface LoadedRun extends LoadedModel, ModelWithData {
+  readonly camLayer: string;
   /** `test` is the test split or, if the run was opened so, the validation split of a run without test images. */
   readonly data: KnownData & { readonly test: Split };
 }
@@ -197,7 +198,7 @@ async function loadModelOf(about: {
   config: TrainConfig;
   data: AboutImages;
   given: Module | undefined;
-}): Promise<LoadedModel> {
+}): Promise<LoadedModel & { camLayer: string }> {
   const { run, checkpoint, config, data, given } = about;
   const weights = await loadSafetensors(checkpoint);
   try {

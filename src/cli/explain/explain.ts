@@ -37,9 +37,8 @@ export async function runExplain({ config, stdout, stderr, signal }: ExplainCall
   const counter = createCounter(stderr, "explained", plan.count, { burst: config.batchSize });
   try {
     const { subject, methods, layers, batches } = plan;
-    stdout.write(
-      `${subject.modelName} from ${subject.checkpoint}, layer ${layers.join(", ")}: ${methods.join(", ")}\n`,
-    );
+    const place = layers.length === 0 ? "" : `, layer ${layers.join(", ")}`;
+    stdout.write(`${subject.modelName} from ${subject.checkpoint}${place}: ${methods.join(", ")}\n`);
     for (const note of subject.notes) stdout.write(`${inFlags(note)}\n`);
     files = await ExplanationFiles.open(config, plan);
     let explained = 0;

@@ -155,7 +155,7 @@ export class ExplanationFiles {
         : "";
     const pages = explanationFigure({
       title: `What ${subject.modelName} looks at`,
-      subtitle: `${targetText(target, subject.classNames)}; layer ${layers.join(", ")}${shown}`,
+      subtitle: `${targetText(target, subject.classNames)}${layers.length === 0 ? "" : `; layer ${layers.join(", ")}`}${shown}`,
       footer: `${subject.checkpoint}. ${this.#config.augSmooth ? "Each map is the mean of six scaled maps" : "Each map is scaled by itself"}, so colours can be compared within an image but not between images.`,
       ...{ methods: columns, images: this.#grid, ...styleOf(this.#config) },
       styles: methods.flatMap((method) => columnsOf(method).map(() => styleOf(this.#config, method).style)),

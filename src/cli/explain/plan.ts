@@ -1,4 +1,5 @@
 import { type ExplainOptions, type MethodName, methodOf } from "../../cam/index.ts";
+import { LAYERLESS_METHODS } from "../../cam/internal.ts";
 import type { ExplainConfig } from "../../config/index.ts";
 import { hint } from "../../config/internal.ts";
 import { counted } from "../../counted.ts";
@@ -96,7 +97,7 @@ export async function planExplanation(
   const files = config.images === undefined ? [] : await filesOf(config.images, config.followLinks, say);
   const subject = await openSubject(config, onWarning);
   try {
-    const layers = config.layer === undefined ? [subject.camLayer] : layersOf(subject, config.layer);
+    const layers = config.layer === undefined ? usualLayers(subject, methods) : layersOf(subject, config.layer);
     const { augSmooth, eigenSmooth, convention, seed, samples, noise, steps } = config;
     const numbers = Object.entries({ samples, noise, steps }).filter(([, value]) => value !== undefined);
     const upsample = true;
@@ -110,6 +111,17 @@ export async function planExplanation(
     subject.dispose();
     throw error;
   }
+}
+
+/** The model's own target layer; none if no layer gives maps and the methods need none. */
+function usualLayers({ camLayer, modelName }: LoadedModel, methods: readonly MethodName[]): string[] {
+  if (camLayer !== null) return [camLayer];
+  const needy = methods.find((method) => !LAYERLESS_METHODS.includes(method));
+  if (needy === undefined) return [];
+  throw new BatchCamError(
+    "E_CONFIG",
+    `explain: --method ${needy} needs a layer with maps of more than one cell, and ${modelName} has none: use a method that needs no layer (${LAYERLESS_METHODS.join(", ")})`,
+  );
 }
 
 /**

@@ -22,18 +22,16 @@ export async function exportedTree(path: string): Promise<string> {
     ["target layer", targetOf(model)],
   ];
   const head = [`${exportedName(path)} (${model.pythonType})`, ...facts.map(([name, fact]) => `${name}: ${fact}`)];
-  return `${head.join("\n")}\n\n${tableOf(model)}
-in the order in which the modules run
-* the target layer, unless --cam-layer or --layer names another
-`;
+  return `${head.join("\n")}\n${tableOf(model)}`;
 }
 
 function targetOf(model: ExportedModel): string {
-  if (model.camLayers.length === 0) return "no module gives maps of more than one cell: name a layer";
+  if (model.camLayers.length === 0)
+    return "none, as no module gives maps of more than one cell; explain --method Saliency needs no layer";
   return `${model.camLayer}, which gives ${model.layoutOf(model.camLayer)}`;
 }
 
-/** A row for each module, indented by its depth. How an output holds its maps is shown if any holds them in another way than (N, C, h, w). */
+/** A row for each module that gives maps, indented by its depth. How an output holds its maps is shown if any holds them in another way than (N, C, h, w). */
 function tableOf(model: ExportedModel): string {
   const target = model.camLayers.length === 0 ? null : model.camLayer;
   const modules = model.namedModules();
@@ -45,8 +43,10 @@ function tableOf(model: ExportedModel): string {
     const kind = isPlain || layout === null ? [] : [layoutName(layout)];
     return [name, `[N, ${sizes.join(", ")}]`, ...kind, modules.get(path)?.typeName() ?? ""];
   });
+  if (rows.length === 0) return "";
   const heads = ["module that gives maps", "output", ...(isPlain ? [] : ["kind"]), "class"];
-  return formatTable(heads, rows, heads.length);
+  const mark = target === null ? "" : "* the target layer, unless --cam-layer or --layer names another\n";
+  return `\n${formatTable(heads, rows, heads.length)}\nin the order in which the modules run\n${mark}`;
 }
 
 /** "maps", "channels last", or "tokens: 1 + 14 x 14". */

@@ -217,7 +217,7 @@ export class ExportedModel extends Model {
     if (this.#layers.camLayer !== null) return this.#layers.camLayer;
     throw new BatchCamError(
       "E_CONFIG",
-      `ExportedModel: ${this.#source} has no module with maps of more than one cell: name a layer (camLayer)`,
+      `ExportedModel: ${this.#source} has no module with maps of more than one cell, which training and evaluating need: explain it by a method that needs no layer, such as Saliency`,
     );
   }
 
