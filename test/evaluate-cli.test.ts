@@ -150,7 +150,7 @@ describe("batch-cam evaluate", () => {
 
   it.each([
     ["no run", [], /evaluate needs RUN, which is missing: run directory/],
-    ["two runs", ["a", "b"], /RUN is given twice, the second time as "b"/],
+    ["two runs", ["a", "b"], /RUN is given twice, the second time as "b": evaluate takes one at a time/],
     [
       "a missing run",
       [join(folder, "nowhere")],

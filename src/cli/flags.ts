@@ -117,7 +117,8 @@ function takeOperand(
   const instead = advice?.(word);
   if (instead !== undefined) throw fault(what, `${name} "${word}" ${instead}`);
   if (many) values[key] = [...((values[key] as string[] | undefined) ?? []), word];
-  else if (key in values) throw fault(what, `${name} is given twice, the second time as "${word}"`);
+  else if (key in values)
+    throw fault(what, `${name} is given twice, the second time as "${word}": ${what} takes one at a time`);
   else values[key] = word;
 }
 
