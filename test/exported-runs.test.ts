@@ -42,6 +42,16 @@ async function fewImages(): Promise<string> {
   return few;
 }
 
+/** A file whose model takes exactly this number of images. */
+const forBatchesOf = (count: number): Promise<string> =>
+  changedProgram(folder, (json) => {
+    const text = JSON.stringify(json.graph_module).replaceAll(
+      /\{"as_expr":\{[^{}]*(?:\{[^{}]*\}[^{}]*)*\}\}/g,
+      `{"as_int":${count}}`,
+    );
+    json.graph_module = JSON.parse(text);
+  });
+
 describe("training an exported model on a folder of images", () => {
   it("takes the size and channels of the images from the file, and replaces the last layer for the data's classes", async () => {
     const { code, err } = await train3("--experiment", "guided");
@@ -76,13 +86,7 @@ describe("training an exported model on a folder of images", () => {
   });
 
   it("refuses a file for a fixed number of images before the run begins", async () => {
-    const fixed = await changedProgram(folder, (json) => {
-      const text = JSON.stringify(json.graph_module).replaceAll(
-        /\{"as_expr":\{[^{}]*(?:\{[^{}]*\}[^{}]*)*\}\}/g,
-        '{"as_int":2}',
-      );
-      json.graph_module = JSON.parse(text);
-    });
+    const fixed = await forBatchesOf(2);
     const { code, err } = await cli(
       "train",
       "--model",
@@ -324,6 +328,12 @@ describe("an exported model without a run", () => {
       expect(code).toBe(2);
     }
     expect(existsSync(join(folder, "flat/changed-images-plain-seed0"))).toBe(false);
+  });
+
+  it("for one image at a time explains several images one by one", async () => {
+    const { code, out, err } = await explain("--model", await forBatchesOf(1), join(images, "cat"), "--limit", "3");
+    expect(code, err).toBe(0);
+    expect(out.match(/^\d+\.png: class/gm)).toHaveLength(3);
   });
 
   const rowsOf = (out: string) => [...out.matchAll(/^ *([\w.]+)(?: \*)? +\[N, /gm)].map(([, path]) => path as string);

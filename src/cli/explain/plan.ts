@@ -6,7 +6,7 @@ import { counted } from "../../counted.ts";
 import { listImages } from "../../data/index.ts";
 import { BatchCamError } from "../../errors.ts";
 import { readFileBytes } from "../../io/internal.ts";
-import { isExportedPath } from "../../models/internal.ts";
+import { isExportedPath, traitsOf } from "../../models/internal.ts";
 import { nearestNames } from "../../nearest-name.ts";
 import { usesBfloat16 } from "../../train/internal.ts";
 import {
@@ -239,7 +239,9 @@ interface Material {
 }
 
 function sourceOf(config: ExplainConfig, { subject, files, skipped, signal }: Material) {
-  const { split, limit, batchSize, fit, invert, maxPixels } = config;
+  const { split, limit, fit, invert, maxPixels } = config;
+  // A model that was exported for one image at a time takes any number of them one by one.
+  const batchSize = Math.min(config.batchSize, traitsOf(subject.model).fixedBatch ?? config.batchSize);
   if (split !== undefined) {
     const { [split]: images, root } = (subject as LoadedRun).data;
     const count = Math.min(limit ?? FEW, images.labels.numel);

@@ -428,7 +428,7 @@ describe("images that do not fit", () => {
       expect(model.fixedBatch).toBe(4);
       expect(model.forward(zeros([4, 3, 8, 8])).shape).toEqual([4, 3]);
       expect(() => model.forward(zeros([2, 3, 8, 8]))).toThrow(
-        /exactly 4 images at a time, got 2.*batch-cam export-recipe/,
+        /exactly 4 images at a time, got 2: give it that many, or export.*batch-cam export-recipe/,
       );
       expect(() => model.forward(zeros([4, 3, 9, 8]))).toThrow(/for images of 8x8, got 9x8/);
       expect(() => model.forward(zeros([4, 1, 8, 8]))).toThrow(/ExportedModel: .*3/);

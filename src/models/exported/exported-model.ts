@@ -199,7 +199,7 @@ export class ExportedModel extends Model {
     if (this.fixedBatch === null || this.fixedBatch === batch) return;
     throw new BatchCamError(
       "E_SHAPE",
-      `ExportedModel: ${this.#source} was exported for exactly ${counted(this.fixedBatch, "image")} at a time, got ${batch}: export it for any number of images; batch-cam export-recipe prints how`,
+      `ExportedModel: ${this.#source} was exported for exactly ${counted(this.fixedBatch, "image")} at a time, got ${batch}: give it that many, or export it for any number of images; batch-cam export-recipe prints how`,
     );
   }
 
