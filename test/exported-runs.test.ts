@@ -8,7 +8,7 @@ import { train } from "../src/train.ts";
 import { cli } from "./support/cli.ts";
 import { drawClass } from "./support/image-folder.ts";
 import { BIN, runNode } from "./support/node-process.ts";
-import { changedProgram } from "./support/program-file.ts";
+import { changedProgram, type Json } from "./support/program-file.ts";
 import { temporaryFolder } from "./support/temporary-folder.ts";
 
 const FIXTURES = join(import.meta.dirname, "fixtures/exported");
@@ -115,6 +115,31 @@ describe("training an exported model on a folder of images", () => {
       expect(err).toContain(`gives 3x${size}x${size}: leave --image-size and --image-channels out`);
       expect(code).toBe(2);
     }
+  });
+
+  it("refuses a model for images that are not square, to which a folder's images are not resized", async () => {
+    const wide = await changedProgram(folder, (json) => {
+      const { tensor_values: values } = json.graph_module.graph;
+      for (const { sizes } of Object.values<Json>(values))
+        if (sizes.length === 4 && sizes[3].as_int === 8) sizes[3].as_int = 16;
+    });
+    const data = ["--model", wide, "--dataset", "folder", "--data-dir", images, "--threads", "1"];
+    for (const command of [["train", "--output", join(folder, "wide")], ["evaluate"], ["find-lr"]]) {
+      const { code, err } = await cli(...command, ...data);
+      expect(err).toMatch(
+        /--model: .*changed\.pt2 was exported for images of 8x16 .* are made square: export the model/,
+      );
+      expect(code).toBe(2);
+    }
+    const { code, err } = await cli(
+      "explain",
+      join(images, "dog/1.png"),
+      "--model",
+      wide,
+      "--output",
+      join(folder, "w"),
+    );
+    expect(code, err).toBe(0);
   });
 
   it("refuses weights that are not finite by their name, and leaves no folder behind", async () => {

@@ -107,10 +107,20 @@ const changed = (path: string, how: string): BatchCamError =>
     options: ["model"],
   });
 
-/** The config with the size and channels of the model's images, if the data set resizes its images and the config leaves them open. */
+/**
+ * The config with the size and channels of the model's images, if the data set resizes its images and the config leaves them open.
+ *
+ * @throws E_CONFIG if the model takes images that are not square, to which no data set resizes its images
+ */
 export function withImagesOf(exported: ExportedModel, input: TrainConfigInput): TrainConfigInput {
   if (!usesOption(input.dataset ?? "", "imageSize")) return input;
   const [channels, height, width] = exported.imageSize;
+  if (height !== null && width !== null && height !== width)
+    throw new BatchCamError(
+      "E_CONFIG",
+      `model: ${input.model} was exported for images of ${height}x${width} (height x width), and the images of the data set ${input.dataset} are made square: export the model for square images, or train it from a program, by train(config, { data }) of batch-cam/train`,
+      { options: ["model"] },
+    );
   const side = input.imageSize ?? height ?? width;
   const imageChannels = input.imageChannels ?? (channels === 1 ? 1 : undefined);
   return {

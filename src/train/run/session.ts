@@ -60,8 +60,7 @@ export async function withSession<T>(
   options: SessionOptions = {},
 ): Promise<T> {
   const exported = options.given?.model === undefined ? await exportedOfConfig(input) : null;
-  const asked = exported === null ? input : withImagesOf(exported, input);
-  const run = await openRun(asked, options.given).catch((error: unknown) => {
+  const run = await openRunOf(input, exported, options.given).catch((error: unknown) => {
     exported?.dispose();
     throw error;
   });
@@ -75,6 +74,16 @@ export async function withSession<T>(
   } finally {
     run.close();
   }
+}
+
+/** Opens the run with images that fit the exported model, unless a program gives the images. */
+async function openRunOf(
+  input: TrainConfigInput,
+  exported: ExportedModel | null,
+  given: GivenToRun | undefined,
+): Promise<OpenRun> {
+  const fits = exported === null || given?.data !== undefined;
+  return openRun(fits ? input : withImagesOf(exported, input), given);
 }
 
 /** Loads the data, builds the model and, if the run is resumed, restores the state of the checkpoint. */
