@@ -91,6 +91,18 @@ void expectPooled(const std::vector<c10::IValue>& stack, const WindowArguments& 
   }
 }
 
+// With paddings of this size, memory was corrupted in one of several runs of oneDNN on several threads.
+void expectPadding(const std::vector<c10::IValue>& stack, const WindowArguments& arguments) {
+  if (!arguments.padding) return;
+  const c10::IValue& value = stack[*arguments.padding];
+  const auto expectSmall = [](int64_t padding) {
+    expect(padding <= kMost, FailureKind::kShape, "the padding must be at most ", kMost, ", got ", padding);
+  };
+  if (value.isInt()) expectSmall(value.toInt());
+  if (value.isIntList())
+    for (const int64_t padding : value.toIntList()) expectSmall(padding);
+}
+
 void limitStrides(std::vector<c10::IValue>& stack, const WindowArguments& arguments) {
   c10::IValue& value = stack[*arguments.stride];
   if (!value.isInt() && !value.isIntList()) return;
@@ -144,10 +156,12 @@ std::optional<WindowArguments> windowArguments(const c10::FunctionSchema& schema
 }
 
 void limitWindows(std::vector<c10::IValue>& stack, const WindowArguments& arguments) {
-  if (arguments.poolDimensions > 0)
+  if (arguments.poolDimensions > 0) {
     expectPooled(stack, arguments);
-  else
+  } else {
+    expectPadding(stack, arguments);
     limitStrides(stack, arguments);
+  }
 }
 
 }  // namespace batch_cam

@@ -72,6 +72,20 @@ describe("a stride that is larger than the padded input", () => {
   });
 });
 
+describe("a padding", () => {
+  it("is refused if it is so large that oneDNN may corrupt memory", () => {
+    for (const padding of [40_000, [1, 65_536] as [number, number]]) {
+      const largest = typeof padding === "number" ? padding : padding[1];
+      expect(() => conv2d(leaf([1, 1, 4, 4]), leaf([1, 1, 3, 3]), null, { padding })).toThrow(
+        expect.objectContaining({
+          code: "E_SHAPE",
+          message: expect.stringContaining(`the padding must be at most 32767, got ${largest}`),
+        }),
+      );
+    }
+  });
+});
+
 describe("windows of huge sizes", () => {
   const operator = (name: string): OperatorSchema => findOperator(`aten::${name}`, "") as OperatorSchema;
   const outcome = (fn: () => Tensor): void =>
