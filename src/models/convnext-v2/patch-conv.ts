@@ -1,7 +1,7 @@
 import { Conv2d } from "../../nn/index.ts";
 import { expectImages } from "../../nn/internal.ts";
 import { linear, type Tensor } from "../../tensor/index.ts";
-import { fusedDtype, wantsFused } from "../../tensor/internal.ts";
+import { fusedDtype, observesBiases, wantsFused } from "../../tensor/internal.ts";
 
 /**
  * A convolution whose stride is the side of its kernel, so that its patches do not overlap. It is one matrix product with the patches of
@@ -27,7 +27,8 @@ export class PatchConv extends Conv2d {
     const [images = 0, channels = 0, height = 0, width = 0] = x.sizes;
     const [rows, columns] = [Math.floor(height / side), Math.floor(width / side)];
     const dtype = fusedDtype(x);
-    if (dtype === null || weight.dtype !== "float32" || images * rows * columns === 0 || !wantsFused())
+    const isFused = wantsFused() && !observesBiases(); // an observer needs the bias added to maps, not to rows of patches
+    if (dtype === null || weight.dtype !== "float32" || images * rows * columns === 0 || !isFused)
       return super.forward(x);
     const pixels = x
       .permute([0, 2, 3, 1])

@@ -8,6 +8,7 @@ import {
   expectTensor,
   fusedDtype,
   layerNormOf,
+  observesBiases,
   reportBias,
   wantsFused,
 } from "../../tensor/internal.ts";
@@ -120,7 +121,7 @@ export class LayerNorm2d extends LayerNorm {
     const dtype = fusedDtype(x);
     const isFloat32 = this.weight.dtype === "float32" && this.bias.dtype === "float32";
     // Under autocast this norm stays in bfloat16, and libtorch's returns float32.
-    if (dtype !== null && isFloat32 && x.numel > 0 && wantsFused())
+    if (dtype !== null && isFloat32 && x.numel > 0 && wantsFused() && !observesBiases())
       return layerNormOf(x.permute([0, 2, 3, 1]).to(dtype), weightsOf(this)).permute([0, 3, 1, 2]);
     return layerNorm(x.permute([0, 2, 3, 1]), [this.size], weightsOf(this)).permute([0, 3, 1, 2]);
   }
