@@ -32,8 +32,8 @@ async function run() {
 async function preload() {
   const [name = "", ...words] = process.argv.slice(2);
   if (!COMPUTING.includes(name) || words.includes("--help") || words.includes("-h")) return;
-  const { preloadAddon } = await import("../dist/engine/preload.js");
-  preloadAddon();
+  const found = await import("../dist/engine/preload.js").catch(() => null); // if it is missing, the command says what else is
+  found?.preloadAddon();
 }
 
 async function setUp() {

@@ -99,6 +99,12 @@ describe("resuming with a saved config", () => {
     expect(() => resumeTrainConfig(saved, other)).toThrow(/camLayer \(the run has none, got features.0\)/);
   });
 
+  it("keep the guideEvery that the run decided, if the input leaves it open", () => {
+    const decided = { ...saved, guideEvery: 4 };
+    expect(resumeTrainConfig(decided, { resume: "runs/first", guideEvery: "auto" }).guideEvery).toBe(4);
+    expect(() => resumeTrainConfig(decided, { resume: "runs/first", guideEvery: 2 })).toThrow(/guideEvery/);
+  });
+
   it("refuses plain for a guided run, as a difference and not as a contradiction", () => {
     expect(() => resumeTrainConfig(saved, { resume: "runs/first", plain: true })).toThrow(
       /plain \(the run has false, got true\)/,

@@ -32,7 +32,7 @@ const FREE_ON_RESUME: ReadonlySet<string> = new Set<keyof TrainConfig>([
 export function resumeTrainConfig(saved: unknown, input: TrainConfigInput): TrainConfig {
   const before = savedTrainConfig(saved);
   const { output, experiment, resume, overwrite, ...base } = before;
-  const config = parseSavedConfig(overrideTrainConfig(base as TrainConfigInput, input), "train config");
+  const config = parseSavedConfig(overrideTrainConfig(base as TrainConfigInput, decided(input)), "train config");
   const lengthMatters = SCHEDULES.find(({ name }) => name === before.sched)?.needsLength ?? true;
   const free = (key: string) => FREE_ON_RESUME.has(key) || (key === "epochs" && !lengthMatters);
   const changed = (Object.keys(TrainConfig.shape) as (keyof TrainConfig)[]).filter(
@@ -47,6 +47,12 @@ export function resumeTrainConfig(saved: unknown, input: TrainConfigInput): Trai
     `resume: a run continues with the config that it was started with, but these differ: ${faults.join("; ")}${scheduled}${advice}`,
     { options: [...changed, "sched"] },
   );
+}
+
+/** The input without options that leave a choice to the run, because the run made it when it began. */
+function decided(input: TrainConfigInput): TrainConfigInput {
+  const { guideEvery, ...others } = input;
+  return guideEvery === "auto" ? others : input;
 }
 
 /** Checks a run's `config.json` after it was parsed as JSON. */

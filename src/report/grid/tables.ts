@@ -1,3 +1,4 @@
+import { counted } from "../../counted.ts";
 import { MEASURES, whyMissing } from "../../measures.ts";
 import type { AnalysedMethod, AnalysisGroup, MeasureId } from "../../workflows/internal.ts";
 import {
@@ -98,7 +99,7 @@ function gapsOf(id: MeasureId, groups: readonly AnalysisGroup[]): string | null 
   const parts = found.flatMap(({ of }) => (of !== null && of.defined < of.images ? [of] : []));
   if (parts.length === 0) return null;
   const least = parts.reduce((a, b) => (b.defined / b.images < a.defined / a.images ? b : a));
-  return `${name} is defined for ${formatCount(least.defined)} of ${formatCount(least.images)} images at least: the others have a dead map or, for measures of the foreground, none that can be separated.`;
+  return `${name} is defined for ${formatCount(least.defined)} of ${counted(least.images, "image", formatCount)} at least: the others have a dead map or, for measures of the foreground, none that can be separated.`;
 }
 
 /** Formats a difference with its confidence interval, p, and p after Holm's correction. */
