@@ -51,7 +51,7 @@ export function resumeTrainConfig(saved: unknown, input: TrainConfigInput): Trai
 
 /** The input without options that leave a choice to the run, because the run made it when it began. */
 function decided(input: TrainConfigInput): TrainConfigInput {
-  const { guideEvery, ...others } = input;
+  const { guideEvery, ...others } = objectOf("resumeTrainConfig: input", input);
   return guideEvery === "auto" ? others : input;
 }
 
