@@ -52,7 +52,11 @@ class GridExecution {
   readonly #runs: readonly GridRun[];
   readonly #options: RunGridOptions;
   readonly #records = new Map<string, GridRunRecord>();
-  readonly #since = Date.now();
+  /**
+   * The times of the records that the grid found when it began, by the runs' ids. They are compared with each other and not with this
+   * process's clock, because the clock of files is some milliseconds behind it.
+   */
+  readonly #found = new Map<string, number>();
   /** Aborts with the grid's own signal, and if the store fails. */
   readonly #stop: AbortController;
   #queue: GridRun[] = [];
@@ -72,6 +76,7 @@ class GridExecution {
     const { store, keepFailed, onEvent } = this.#options;
     for (const run of this.#runs) {
       const record = await store.read(run);
+      this.#found.set(run.id, record === null ? 0 : await store.recordedAt(run.id));
       if (record?.status === "done" || (record !== null && keepFailed)) this.#records.set(run.id, record);
       else this.#queue.push(run);
     }
@@ -114,7 +119,7 @@ class GridExecution {
     if (await this.#isSettled(run)) return this.#take(run, null);
     onEvent({ type: "start", run });
     const began = performance.now();
-    const job = { run, folder: store.folder, threads, explanations, keepRuns, since: this.#since };
+    const job = { run, folder: store.folder, threads, explanations, keepRuns, since: this.#foundAt(run) };
     const onProgress = (progress: RunProgress) => onEvent({ type: "progress", run, progress });
     const ending = await runInChild(job, { signal: this.#stop.signal, onProgress, program });
     if (ending.how === "taken") this.#elsewhere.push(run);
@@ -173,6 +178,10 @@ class GridExecution {
   async #isSettled(run: GridRun): Promise<boolean> {
     const { store } = this.#options;
     const record = await store.read(run);
-    return record?.status === "done" || (record !== null && (await store.isSince(run.id, this.#since)));
+    return record?.status === "done" || (record !== null && (await store.isAfter(run.id, this.#foundAt(run))));
+  }
+
+  #foundAt({ id }: GridRun): number {
+    return this.#found.get(id) ?? 0;
   }
 }

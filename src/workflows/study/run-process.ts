@@ -23,7 +23,7 @@ async function main(job: RunJob): Promise<number> {
   try {
     // Another process may have finished the run after the grid looked and before this process claimed it.
     const found = await store.read(job.run);
-    if (found?.status === "done" || (found !== null && (await store.isSince(id, job.since)))) return RUN_EXIT.recorded;
+    if (found?.status === "done" || (found !== null && (await store.isAfter(id, job.since)))) return RUN_EXIT.recorded;
     await store.sweep(id);
     const record = await recordOf(job, store.runDirectory(id));
     if (record === null) return RUN_EXIT.stopped;

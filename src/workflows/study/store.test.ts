@@ -138,14 +138,14 @@ describe("a store", () => {
   });
 
   it("knows whether a record is newer than a moment", async () => {
-    expect(await store.isSince(run.id, 0)).toBe(false);
+    expect(await store.isAfter(run.id, 0)).toBe(false);
     await store.write(failedRun(run));
     utimesSync(place(run.id), 100, 100);
-    expect(await store.isSince(run.id, 100_000)).toBe(true);
-    expect(await store.isSince(run.id, 100_001)).toBe(false);
+    expect(await store.isAfter(run.id, 99_999)).toBe(true);
+    expect(await store.isAfter(run.id, 100_000)).toBe(false);
     const ahead = Date.now() / 1000 + 3600;
     utimesSync(join(store.folder, "cells", `${run.id}.json`), ahead, ahead);
-    expect(await store.isSince(run.id, 100_000)).toBe(false);
+    expect(await store.isAfter(run.id, 99_999)).toBe(false);
   });
 
   it("deletes temporary files that a killed process left of one run's record, and nothing else", async () => {

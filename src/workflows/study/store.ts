@@ -111,12 +111,16 @@ export class Store {
     return existsSync(lastCheckpoint(this.runDirectory(run.id))) ? "begun" : "to do";
   }
 
-  /**
-   * Whether a record was written at a time (in milliseconds) or later. A record from the future, which a fast clock dated, does not count.
-   */
-  async isSince(id: string, time: number): Promise<boolean> {
+  /** The time of a run's record, in milliseconds since 1970; 0 if there is none. */
+  async recordedAt(id: string): Promise<number> {
     const found = await stat(this.#file(id)).catch(() => null);
-    return found !== null && found.mtimeMs >= time && found.mtimeMs <= Date.now() + CLOCK_SLACK;
+    return found?.mtimeMs ?? 0;
+  }
+
+  /** Whether a record was written after a time. A record from the future, which a fast clock dated, does not count. */
+  async isAfter(id: string, time: number): Promise<boolean> {
+    const written = await this.recordedAt(id);
+    return written > time && written <= Date.now() + CLOCK_SLACK;
   }
 
   /** Writes a record. Only the process that has claimed the run may call it. */
