@@ -21,8 +21,8 @@ std::optional<WindowArguments> windowArguments(const c10::FunctionSchema& schema
 
 // Replaces a stride that is larger than the padded input by a small one with the same result: the output has one
 // position, whatever the stride is. In the backward pass, oneDNN takes time in proportion to the product of the
-// strides. Throws Failure if a stride is still so large that oneDNN would crash, or if all positions of a window of
-// maximum pooling can be outside the input: libtorch then writes outside of the gradient.
+// strides. Throws Failure if a stride is still so large, or a padding is so large, that oneDNN may crash, or if all
+// positions of a window of maximum pooling can be outside the input: libtorch then writes outside of the gradient.
 void limitWindows(std::vector<c10::IValue>& stack, const WindowArguments& arguments);
 
 }  // namespace batch_cam

@@ -41,20 +41,21 @@ inline KernelRange positionsOver(int64_t kernel, int64_t first, int64_t last, in
   return {begin > 0 ? begin : 0, end < kernel ? end : kernel};
 }
 
-// Adds a row of the kernel with Count words to Columns neighbouring output pixels. Each word of the image is loaded
-// once.
-template <int Columns, int Count>
-inline void addRow(const float* from, int64_t channels, const float* weight, Vector* sums) {
+// sums[i] += the products of Count factors with as many words of a row, from word i on, for i < Sums. Each word is
+// loaded once. The factors are a row of the kernel for neighbouring output pixels, or words of a row of the output
+// gradient for a row of the kernel's gradient.
+template <int Sums, int Count>
+inline void addRow(const float* from, int64_t channels, const float* factor, Vector* sums) {
   Vector factors[Count];
 #pragma GCC unroll 7
-  for (int i = 0; i < Count; ++i) factors[i] = load(weight + i * channels);
+  for (int i = 0; i < Count; ++i) factors[i] = load(factor + i * channels);
 #pragma GCC unroll 20
-  for (int j = 0; j < Columns + Count - 1; ++j) {
+  for (int j = 0; j < Sums + Count - 1; ++j) {
     const Vector value = load(from + j * channels);
 #pragma GCC unroll 7
     for (int i = 0; i < Count; ++i) {
-      const int column = j - i;
-      if (column >= 0 && column < Columns) sums[column] += factors[i] * value;
+      const int at = j - i;
+      if (at >= 0 && at < Sums) sums[at] += factors[i] * value;
     }
   }
 }
@@ -112,24 +113,6 @@ void depthwise(const DepthwiseImage& image, const float* padded, const float* we
   });
 }
 
-// Adds what Count words of a row of the output gradient contribute to a row of the kernel's gradient. Each word of both
-// images is loaded once.
-template <int Side, int Count>
-inline void addWeightRow(const float* padded, const float* dy, int64_t channels, Vector* sums) {
-  Vector factors[Count];
-#pragma GCC unroll 7
-  for (int i = 0; i < Count; ++i) factors[i] = load(dy + i * channels);
-#pragma GCC unroll 20
-  for (int j = 0; j < Side + Count - 1; ++j) {
-    const Vector value = load(padded + j * channels);
-#pragma GCC unroll 7
-    for (int i = 0; i < Count; ++i) {
-      const int s = j - i;
-      if (s >= 0 && s < Side) sums[s] += factors[i] * value;
-    }
-  }
-}
-
 // The number of rows of the output gradient that are taken at a time, so that they and the rows of the image
 // under the kernel stay in the first-level cache.
 constexpr int64_t kGradientRows = 4;
@@ -141,8 +124,8 @@ inline void addWeightLine(const DepthwiseImage& image, const float* padded, cons
   const auto columns = [&](auto count) {
     constexpr int kWords = decltype(count)::value;
     for (; w + kWords - 1 < image.width; w += kWords)
-      addWeightRow<Side, kWords>(padded + w * image.paddedChannels, dy + w * image.paddedChannels, image.paddedChannels,
-                                 sums);
+      addRow<Side, kWords>(padded + w * image.paddedChannels, image.paddedChannels, dy + w * image.paddedChannels,
+                           sums);
   };
   if (kLanes == 16) columns(Constant<7>{});
   columns(Constant<4>{});
