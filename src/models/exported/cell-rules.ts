@@ -63,17 +63,13 @@ function permute(node: NodeCells): CellAxes | null {
   return movedAxes(node.main.axes, (axis) => dims.indexOf(axis));
 }
 
+/** `swapaxes` calls its dimensions axis0 and axis1. */
 function transpose(node: NodeCells): CellAxes | null {
-  const [a, b] = ["dim0", "dim1"].map((name) => node.dimension(node.number(name, Number.NaN)));
-  if (!(a !== undefined && b !== undefined && a >= 0 && b >= 0)) return transposeByAxes(node);
-  return movedAxes(node.main.axes, (axis) => (axis === a ? b : axis === b ? a : axis));
-}
-
-const transposeByAxes = (node: NodeCells): CellAxes | null => {
-  const [a, b] = ["axis0", "axis1"].map((name) => node.dimension(node.number(name, Number.NaN))) as [number, number];
+  const of = (name: string) => node.number(`dim${name}`, node.number(`axis${name}`, Number.NaN));
+  const [a, b] = ["0", "1"].map((name) => node.dimension(of(name))) as [number, number];
   if (!(a >= 0 && b >= 0)) return null;
   return movedAxes(node.main.axes, (axis) => (axis === a ? b : axis === b ? a : axis));
-};
+}
 
 const reshape: Rule = ({ main: { axes, sizes }, result }) =>
   axes === null || sizes === null || result === null ? null : reshapedAxes(axes, sizes, result);

@@ -44,13 +44,12 @@ function locating<T>(label: string, run: () => T): T {
     return run();
   } catch (error) {
     if (error instanceof BatchCamError && located.has(error)) throw error;
-    if (!(error instanceof BatchCamError)) {
-      const problem = `it gets a value of another kind than it takes (${(error as Error).message})`;
-      const wrong = new BatchCamError("E_DATA", `${problem}; at ${label} of the exported model`, { cause: error });
-      located.add(wrong);
-      throw wrong;
-    }
-    const named = explained(error, error.code, `${error.message}; at ${label} of the exported model`);
+    const place = `at ${label} of the exported model`;
+    const problem = `it gets a value of another kind than it takes (${(error as Error).message})`;
+    const named =
+      error instanceof BatchCamError
+        ? explained(error, error.code, `${error.message}; ${place}`)
+        : new BatchCamError("E_DATA", `${problem}; ${place}`, { cause: error });
     located.add(named);
     throw named;
   }

@@ -1,12 +1,13 @@
 import { counted, wordFor } from "../../counted.ts";
 import { inWords } from "../../registry.ts";
+import { argumentOf } from "./model-head.ts";
 import { labelOf, partsOf } from "./node-names.ts";
 import type { Argument, Graph, Node, Program } from "./program.ts";
 
 /** Operators that draw random numbers in any mode. Those of stochastic depth, `bernoulli`, follow the mode. */
 const DRAWS = /^(?:rand|randn|randint|rand_like|randn_like|randperm|normal|uniform|multinomial)(?:_functional)?_?$/;
 
-/** What users should know when an exported model is trained. */
+/** The messages for users who train an exported model. */
 export interface TrainingNotice {
   /** One sentence on which parts follow `train()` and which do not. */
   note: string;
@@ -48,8 +49,6 @@ function drawWarnings(draws: readonly Node[], source: string): string[] {
  * written as 0 in evaluation mode. Training mode cannot export the former, and writes the latter with `training`.
  */
 function momentumWarnings(norms: readonly Node[], source: string): string[] {
-  const argumentOf = ({ inputs }: Node, key: string): Argument | undefined =>
-    inputs.find(({ name }) => name === key)?.argument;
   const isSet = (argument: Argument | undefined, value: number | boolean) =>
     argument !== undefined && "value" in argument && argument.value === value;
   const unclear = norms.filter(

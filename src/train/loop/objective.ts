@@ -308,7 +308,8 @@ function guidedMaps(
 const broughtBack = (maps: Tensor, geometry: Tensor): Tensor =>
   warp(maps.unsqueeze(1), inverseGeometry(geometry), "zeros").squeeze(1);
 
-const closedFormOf = (head: ClosedFormHead, output: Tensor): CamHead => ({
+/** The head with the output of its layer in one forward pass. */
+export const closedFormOf = (head: ClosedFormHead, output: Tensor): CamHead => ({
   ...head,
   output,
   pooled: pooledWeightOf(output),

@@ -9,12 +9,11 @@ import { Coherence, EnergyInMask, foregroundMask } from "../../metrics/index.ts"
 import { MOST_FOREGROUND } from "../../metrics/internal.ts";
 import { expectModule } from "../../models/internal.ts";
 import { inEvaluation, type Module } from "../../nn/index.ts";
-import { pooledWeightOf } from "../../nn/internal.ts";
 import { interpolate, noGrad, type Tensor, tensor, tidy } from "../../tensor/index.ts";
 import { expectTensor } from "../../tensor/internal.ts";
 import type { MapSamples, SplitRecord } from "../run/events.ts";
 import type { ModelWithData } from "../run/session-state.ts";
-import { closedFormAt } from "./objective.ts";
+import { closedFormAt, closedFormOf } from "./objective.ts";
 import { inPrecision, type Precision } from "./precision.ts";
 
 export interface SplitEvaluationOptions {
@@ -99,14 +98,12 @@ function rawMaps(
   const head = closedFormAt(model, camLayer);
   if (head === null)
     return explain(model, images, { targets: labels, layer: camLayer, upsample: false, normalize: false });
-  const { layer, weight, readout } = head;
+  // If the layer gives the logits, it need not be tapped: its gradient, without a graph, is known.
+  const hasReadout = head.readout !== undefined;
   return noGrad(() => {
-    const { logits, taps } = model.forwardWith(images, {
-      taps: readout === undefined ? [camLayer] : [camLayer, layer],
-    });
+    const { logits, taps } = model.forwardWith(images, { taps: hasReadout ? [camLayer, head.layer] : [camLayer] });
     const scores = logits.to("float32");
-    const output = taps[layer];
-    const closedForm = readout && output ? { weight, readout, output, pooled: pooledWeightOf(output) } : { weight };
+    const closedForm = hasReadout ? closedFormOf(head, taps[head.layer] as Tensor) : { weight: head.weight };
     const maps = batchCam(scores, taps[camLayer] as Tensor, labels, { head: closedForm, createGraph: false });
     return { maps, logits: scores };
   });

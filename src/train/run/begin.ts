@@ -5,7 +5,7 @@ import { type RunData, writeRunData } from "../data/run-data.ts";
 import { keepExported } from "./exported-run.ts";
 import { type GivenToRun, writeGiven } from "./given-parts.ts";
 import { writeJson } from "./run-directory.ts";
-import { EXPORTED_FILE } from "./run-file-names.ts";
+import { CONFIG, EXPORTED_FILE } from "./run-file-names.ts";
 import { environmentOf, type Session } from "./session-state.ts";
 
 /** Writes the files that a run has before its first step, if it is not resumed. */
@@ -30,5 +30,5 @@ export async function begin(
   if (exported !== null) await keepExported(run, config, exported);
   // The config is written last, because a folder counts as a run as soon as it has a config.
   const own = { resume: false, overwrite: false, profile: false, acceptNewData: false };
-  await writeJson(join(run.directory, "config.json"), { ...config, ...own });
+  await writeJson(join(run.directory, CONFIG), { ...config, ...own });
 }

@@ -43,10 +43,7 @@ const HASHES = new WeakMap<ExportedModel, string>();
  * An exported model for images of float32, whatever dtype its file has. Training in less would lose small changes of the weights; the
  * option `amp` decides the dtype that a network computes in.
  */
-export async function openFloat32(path: string): Promise<ExportedModel> {
-  const model = await loadExportedModel(path);
-  return model.to("float32");
-}
+export const openFloat32 = (path: string): Promise<ExportedModel> => loadExportedModel(path, { dtype: "float32" });
 
 /**
  * The exported model of a run, from the run's copy; null for a run of another model.

@@ -74,7 +74,7 @@ export function placeOf({ model, dataset, method }: Pick<GridRun, "model" | "dat
 
 /** The version of the records' format and of their measures. Records of another version count as other runs. */
 const MEASURED = 1;
-const DEFAULTS = parseTrainConfig({});
+export const DEFAULTS = parseTrainConfig({});
 
 /** The digests of what a run reads from the user's own files. */
 type OwnFiles = Pick<GridRun, "data" | "file">;

@@ -1,6 +1,6 @@
 import { rm } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import { type NamedTrainConfig, parseTrainConfig, type TrainConfigInput } from "../../config/index.ts";
+import type { NamedTrainConfig, TrainConfigInput } from "../../config/index.ts";
 import { BatchCamError } from "../../errors.ts";
 import { isExportedPath } from "../../models/internal.ts";
 import { readRegularText } from "../../regular-file.ts";
@@ -9,6 +9,7 @@ import { continueOrRestart, environmentInWords, readLog, readRunData, unlessAbor
 import { explanationMetrics } from "../evaluate/explanation-metrics.ts";
 import { spuriousRecord } from "../evaluate/spurious.ts";
 import { openRun } from "../loaded-model.ts";
+import { DEFAULTS } from "./grid-runs.ts";
 import type { DoneRun, GridRun } from "./records.ts";
 import { runSamples } from "./samples.ts";
 import { medianStepSeconds } from "./step-time.ts";
@@ -101,16 +102,14 @@ async function trainRun(
   });
 }
 
-const { imageSize: USUAL_SIZE, imageChannels: USUAL_CHANNELS } = parseTrainConfig({});
-
 /** The config of a run has its defaults filled in, and those for images would contradict the file of an exported model. */
 function withoutDefaultImages(run: NamedTrainConfig): TrainConfigInput {
   if (!isExportedPath(run.model)) return run;
   const { imageSize, imageChannels, ...rest } = run;
   return {
     ...rest,
-    ...(imageSize === USUAL_SIZE ? {} : { imageSize }),
-    ...(imageChannels === USUAL_CHANNELS ? {} : { imageChannels }),
+    ...(imageSize === DEFAULTS.imageSize ? {} : { imageSize }),
+    ...(imageChannels === DEFAULTS.imageChannels ? {} : { imageChannels }),
   };
 }
 
