@@ -75,28 +75,32 @@ const collector =
 /** @typedef {Context & { add: ReturnType<typeof collector> }} Adding */
 
 /**
+ * Lets our side write the file that all sides start from, and makes a request for plain steps from it.
+ *
+ * @param {Awaited<ReturnType<typeof startOurs>>} side
+ * @param {string} name
+ * @param {{ spec: NetworkSpec, folder: string, threads: number, steps: number }} options
+ */
+export async function newRequest(side, name, { spec, folder, threads, steps }) {
+  const state = join(folder, `${name.replace("/", "-")}.safetensors`);
+  const { layers } = await side.make({ threads, make: { spec, state } });
+  /** @type {Request} */
+  const request = { spec, layer: layers.default, state, threads, warmup: 1, steps, variants: [PLAIN] };
+  return { layers, request };
+}
+
+/**
  * Makes the file that all sides start from.
  *
  * @param {string} name
  * @param {NetworkSpec} spec
  * @param {Context} context
  */
-async function prepare(name, spec, { folder, threads, steps }) {
-  const state = join(folder, `${name.replace("/", "-")}.safetensors`);
+async function prepare(name, spec, { folder, threads, steps = spec.steps }) {
   const maker = await startOurs();
-  const { layers } = await maker.make({ threads, make: { spec, state } });
+  const made = await newRequest(maker, name, { spec, folder, threads, steps });
   await maker.stop();
-  /** @type {Request} */
-  const request = {
-    spec,
-    layer: layers.default,
-    state,
-    threads,
-    warmup: 1,
-    steps: steps ?? spec.steps,
-    variants: [PLAIN],
-  };
-  return { layers, request, capable: maker.hello };
+  return { ...made, capable: maker.hello };
 }
 
 /**

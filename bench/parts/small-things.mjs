@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { defaultCamLayer } from "batch-cam/models";
 import { capabilities } from "batch-cam/tensor";
+import { newRequest } from "../measure.mjs";
 import { startOurs } from "../peer.mjs";
 import { NETWORKS, ourConfigs, PLAIN } from "../plan.mjs";
 import { inTurn, overPlain, quietOf } from "../rounds.mjs";
@@ -42,21 +43,9 @@ export async function smallThings(context) {
 async function requestOf(name, { folder, threads }) {
   const side = await startOurs();
   const spec = NETWORKS[name];
-  const state = join(folder, `${name}.safetensors`);
-  const { layers } = await side.make({ threads, make: { spec, state } });
+  const { request } = await newRequest(side, name, { spec, folder, threads, steps: Math.ceil(spec.steps / 2) });
   const [config = "fp32"] = ourConfigs({ bfloat16: side.hello.fastBfloat16 });
-  /** @type {Request} */
-  const request = {
-    spec,
-    layer: layers.default,
-    state,
-    threads,
-    warmup: 1,
-    steps: Math.ceil(spec.steps / 2),
-    variants: [PLAIN],
-    config,
-  };
-  return { side, request };
+  return { side, request: { ...request, config } };
 }
 
 /**
