@@ -122,7 +122,7 @@ function takeOperand(
   else values[key] = word;
 }
 
-/** What to do about the path of an exported model that no flag names; undefined for other words and for commands without models. */
+/** Advice for the path of an exported model that no flag names; undefined for other words and for commands without models. */
 function exportedHint(word: string, flags: readonly Flag[]): string | undefined {
   const flag = flags.find(({ key }) => key === "model" || key === "models");
   if (flag === undefined || !isExportedPath(word)) return undefined;

@@ -53,7 +53,7 @@ export function parseGivenConfig(input: unknown, given: GivenParts, options: Par
 /** The values of options in runs of earlier versions, which did not have them, if these differ from the present defaults. */
 export const EARLIER_VALUES = { guideEvery: 1 } as const satisfies Partial<ParsedTrainConfig>;
 
-/** Checks the content of a run's `config.json`, in which a model or images may be "given". A run of an earlier version goes on as it began. */
+/** Checks the content of a run's `config.json`, in which a model or images may be "given". A run of an earlier version continues as it began. */
 export function parseSavedConfig(saved: unknown, what: string): TrainConfig {
   if (!isObject(saved)) return parseTrainConfig(saved, { what });
   return parseMarked({ ...EARLIER_VALUES, ...saved }, givenPartsOf(saved), { what });

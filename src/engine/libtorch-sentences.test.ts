@@ -72,7 +72,7 @@ describe("the sentences of libtorch", () => {
   });
 
   it("are not read if the failure has a kind of its own", () => {
-    // Without its kind, this one would be a shape: it speaks of dimensions.
+    // If the kind were not known, this sentence would count as a wrong shape, because it mentions dimensions.
     const disposed = zeros([2]);
     disposed.dispose();
     expect(failureOf(() => disposed.sum()).code).toBe("E_DISPOSED");

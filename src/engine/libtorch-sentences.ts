@@ -1,9 +1,9 @@
 import type { ErrorCode } from "../errors.ts";
 
 /**
- * The only place that reads libtorch's messages. libtorch reports most mistakes as a plain c10::Error, of which only the sentence tells a
- * wrong shape or dtype, which is the caller's mistake, from a failure of the engine. What has an exception of its own, or can be checked
- * by the addon, does not get here (see native-error.ts).
+ * The only place that reads libtorch's messages. libtorch reports most mistakes as a plain c10::Error. Only its sentence says whether a
+ * shape or dtype is wrong, which is the caller's mistake, or the engine failed. Mistakes that have an exception of their own, or that the
+ * addon can check, do not get here (see native-error.ts).
  *
  * Each pattern has a call of a real operator in libtorch-sentences.test.ts that no other pattern matches, so that a test fails if a new
  * libtorch words it differently. The first pattern that matches counts: sentences about a dtype often mention a shape, too.

@@ -110,7 +110,7 @@ function stage(of: Shape, pooled: boolean, seed = 2) {
 }
 
 /**
- * The layers one by one, with the ReLU active where it is active in the kernel, and the kernel's values at the pooling. Both round in
+ * The layers one by one, with the kernel's decisions: its active values of the ReLU, and its choices of the pooling. Both round in
  * bfloat16, so that a value near zero, or the larger of two, may be another one; each such value would change a gradient as a whole.
  */
 function throughSameReLU({ conv, relu, pool }: ReturnType<typeof stage>, x: Tensor): Tensor {

@@ -66,7 +66,7 @@ interface Branch {
 }
 
 /**
- * Sorts outputs, which are given in the order in which the modules end, so that a module stands before those inside it and after those
+ * Sorts outputs, which are given in the order in which the modules end, so that a module comes before those inside it and after those
  * that ran before it.
  */
 function inRunningOrder(outputs: readonly Output[]): Output[] {

@@ -33,7 +33,7 @@ const DTYPE_FAULTS: ReadonlySet<FailureKind | undefined> = new Set([
   "other",
 ]);
 
-/** Layers of which one pass tells whether the logits depend on their cells. */
+/** The number of layers for which one pass finds out whether the logits depend on their cells. */
 const LAYERS_AT_ONCE = 4;
 
 /**
@@ -121,7 +121,7 @@ export class ExportedModel extends Model {
     const matters = (output: ModuleOutput): boolean => {
       if (output.layout?.kind !== "tokens") return true;
       const last = tokens.indexOf(output) + 1;
-      // One pass tells of several layers, and those before this one are asked for next.
+      // One pass answers for several layers, and those before this one are asked for next.
       const asked = last === 0 ? [output] : tokens.slice(Math.max(0, last - LAYERS_AT_ONCE), last);
       if (!read.has(output.path)) for (const [path, isRead] of this.#readCells(asked)) read.set(path, isRead);
       return read.get(output.path) === true;

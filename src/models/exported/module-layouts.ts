@@ -8,7 +8,7 @@ import { axesOfLayout, layoutOfAxes, type MapLayout, mapLayout, toMaps } from ".
 import type { ModuleOutput, OutputSizes } from "./module-outputs.ts";
 import type { Program, ValueName } from "./program.ts";
 
-/** What is known of a model whose layers' maps are asked for. */
+/** The model whose layers' maps are asked for, and the facts by which they are found. */
 export interface LayoutSources {
   readonly model: Model;
   readonly program: Program;
